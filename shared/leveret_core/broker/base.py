@@ -1,0 +1,115 @@
+"""What Leveret needs of a broker. `rabbitmq` and `memory` implement it and pass the same contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from leveret_core.messages import Control, Doorbell, Reply, Request
+
+
+class Published(Enum):
+    """What became of one doorbell. Only `CONFIRMED` means that the broker has it."""
+
+    CONFIRMED = "confirmed"
+    UNROUTABLE = "unroutable"
+    """No queue is bound for the type: no worker has ever served it."""
+    UNKNOWN = "unknown"
+    """Refused, timed out or cut off: it may or may not arrive."""
+
+
+@dataclass(eq=False)
+class EventMessage:
+    """One message of the events queue, settled by `ack` only after its content is durable in Postgres."""
+
+    body: bytes
+    ack: Callable[[], Awaitable[None]] = field(repr=False)
+
+
+@dataclass(eq=False)
+class Delivery:
+    """A doorbell as delivered to a worker. Settle it once: `ack` drops it, `requeue` gives it back to the queue.
+
+    Both are no-ops when the channel it came on is gone: the broker then redelivers by itself.
+    """
+
+    doorbell: Doorbell
+    pattern: str
+    ack: Callable[[], Awaitable[None]] = field(repr=False)
+    requeue: Callable[[], Awaitable[None]] = field(repr=False)
+
+
+class ServerBroker(Protocol):
+    """The side of API replicas and dispatchers. Every method ends within its own deadline."""
+
+    async def start(self) -> None:
+        """Connect and declare the topology; keeps trying in the background, see `connected`."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop consuming and close. Safe to call twice and before `start`."""
+        ...
+
+    @property
+    def connected(self) -> bool:
+        """Whether publishing and consuming are possible right now."""
+        ...
+
+    async def publish(self, doorbells: Sequence[Doorbell]) -> list[Published]:
+        """Publish all, pipelined, and wait for the broker's word on each; never raises for a single one."""
+        ...
+
+    async def serve_claims(self, desk: Callable[[Sequence[Request]], Awaitable[Sequence[Reply | None]]]) -> None:
+        """Hand batches of requests to `desk` and send its replies (None: no reply, the worker asks again). Returns at once;
+        survives reconnects until `stop`."""
+        ...
+
+    async def consume_events(self, ingest: Callable[[Sequence[EventMessage]], Awaitable[None]]) -> None:
+        """Hand batches of event messages to `ingest`, one batch at a time. Returns at once; survives reconnects."""
+        ...
+
+    async def tell_workers(self, word: Control) -> None:
+        """Send a word to all workers, best effort. Raises `BrokerUnavailable`."""
+        ...
+
+
+class WorkerBroker(Protocol):
+    """The side of a worker: one URL, no other credentials."""
+
+    async def start(self) -> None:
+        """Connect. Raises `BrokerUnavailable` when the broker cannot be reached or refuses the credentials."""
+        ...
+
+    async def stop(self) -> None:
+        """Close. Unsettled deliveries go back to their queues. Safe to call twice and before `start`."""
+        ...
+
+    @property
+    def connected(self) -> bool:
+        """Whether requests and events can be sent right now."""
+        ...
+
+    async def serve(self, pattern: str, prefetch: int, on_doorbell: Callable[[Delivery], None]) -> None:
+        """Declare and bind the queue of `pattern` and consume it with at most `prefetch` unsettled deliveries.
+
+        `on_doorbell` is called on the event loop and must return at once. Survives reconnects.
+        """
+        ...
+
+    async def pause(self) -> None:
+        """Stop consuming (drain); deliveries already made stay valid."""
+        ...
+
+    async def request(self, request: Request, timeout: float) -> Reply:
+        """Ask the claim desk. Raises `BrokerUnavailable` without an answer within `timeout` seconds."""
+        ...
+
+    async def send_events(self, body: bytes, timeout: float) -> None:
+        """Publish an encoded `Events` batch; returns when the broker has confirmed it. Raises `BrokerUnavailable`."""
+        ...
+
+    async def listen(self, on_control: Callable[[Control], None]) -> None:
+        """Call `on_control` for every word of the servers. Survives reconnects."""
+        ...

@@ -1,0 +1,84 @@
+"""Job types, the patterns that match them, and the names of the queues behind the patterns.
+
+Types and patterns are AMQP topic routing keys: words of letters, digits, `_` and `-`, joined by dots. In a pattern `*` stands
+for exactly one word and `#` for any number of words, none included (AMQP 0-9-1, topic exchange).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from leveret_core.errors import InvalidInput
+
+MAX_TYPE_LENGTH = 200
+"""Bytes; AMQP allows 255, the rest is left for the queue's prefix."""
+
+_WORD = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def check_type(value: str, field: str = "type") -> str:
+    """Return `value` if it is a job type such as `sendemail.welcome`.
+
+    Raises:
+        InvalidInput: it is empty, longer than `MAX_TYPE_LENGTH`, holds a wildcard or another character, or an empty word.
+    """
+    if any(mark in value.split(".") for mark in ("*", "#")):
+        raise InvalidInput.at(field, f"{value!r} holds a wildcard; a job's type names one thing, like sendemail.welcome")
+    return _check(value, field, "type")
+
+
+def check_pattern(value: str, field: str = "pattern") -> str:
+    """Return `value` if it is a pattern such as `sendemail.*`, `report.#` or a plain type.
+
+    Raises:
+        InvalidInput: as for `check_type`, wildcards allowed as whole words.
+    """
+    return _check(value, field, "pattern")
+
+
+def _check(value: str, field: str, noun: str) -> str:
+    if not value:
+        raise InvalidInput.at(field, f"a {noun} may not be empty; use words joined by dots, like sendemail.welcome")
+    if len(value) > MAX_TYPE_LENGTH:
+        raise InvalidInput.at(field, f"this {noun} has {len(value)} characters; at most {MAX_TYPE_LENGTH} are allowed")
+    for word in value.split("."):
+        if word in ("*", "#"):
+            continue
+        if not word:
+            raise InvalidInput.at(field, f"{value!r} has an empty word; write words joined by single dots")
+        if not _WORD.fullmatch(word):
+            raise InvalidInput.at(
+                field,
+                f"the word {word!r} of {value!r} may only hold letters, digits, '_' and '-'"
+                + ("; '*' and '#' stand alone between dots" if "*" in word or "#" in word else ""),
+            )
+    return value
+
+
+def queue_name(pattern: str) -> str:
+    """The queue of a pattern: `sendemail.*` → `jobs.sendemail.wildcard`, `#` → `jobs.all`. Users' autoscalers rely on it."""
+    words = {"*": "wildcard", "#": "all"}
+    return "jobs." + ".".join(words.get(word, word) for word in pattern.split("."))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # `#` also matches no word at all, so the dots around it are optional: build it word by word.
+    out, first = "", True
+    for word in pattern.split("."):
+        if word == "#":
+            out += r"(?:[^.]+(?:\.[^.]+)*)?" if first else r"(?:\.[^.]+)*"
+        else:
+            body = "[^.]+" if word == "*" else re.escape(word)
+            out += body if first else r"\." + body
+        first = False
+    if pattern.startswith("#."):
+        # `#.a` matches `a`: the dot after an empty `#` goes away.
+        out = r"(?:[^.]+\.)*" + out.removeprefix(r"(?:[^.]+(?:\.[^.]+)*)?\.")
+    return re.compile(out)
+
+
+def matches(pattern: str, job_type: str) -> bool:
+    """Whether the topic exchange would route `job_type` to a queue bound with `pattern`."""
+    return _compiled(pattern).fullmatch(job_type) is not None

@@ -1,0 +1,87 @@
+"""The settings of server processes, read once from `LEVERET_*` and checked whole before anything starts."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from leveret_core.errors import ConfigurationError
+
+_SCHEMES = {
+    "database_url": ("postgresql", "postgres"),
+    "redis_url": ("redis", "rediss", "unix"),
+    "amqp_url": ("amqp", "amqps"),
+}
+
+
+class Settings(BaseSettings):
+    """Everything a server process can be told. Every name is an environment variable with the prefix `LEVERET_`."""
+
+    model_config = SettingsConfigDict(env_prefix="LEVERET_", extra="ignore", frozen=True)
+
+    database_url: str = Field("postgresql://leveret:leveret@localhost:5432/leveret", description="Postgres")
+    redis_url: str = Field("redis://localhost:6379/0", description="Redis: who dispatches, and hints between replicas")
+    amqp_url: str = Field("amqp://guest:guest@localhost:5672/", description="RabbitMQ")
+    host: str = Field("127.0.0.1", description="address the API listens on")
+    port: int = Field(8080, ge=0, le=65535, description="port the API listens on; 0 takes a free one")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+    lock_ttl: float = Field(15.0, gt=0, description="seconds the Redis lock of the dispatcher lasts")
+    lock_renew: float = Field(5.0, gt=0, description="seconds between renewals of the lock")
+    lock_margin: float = Field(3.0, ge=0, description="seconds of the TTL that the holder does not trust")
+    lock_retry: float = Field(1.0, gt=0, description="seconds between a candidate's tries")
+    poll_interval: float = Field(5.0, gt=0, description="seconds after which the dispatcher looks although nobody woke it")
+    schedule_batch: int = Field(500, ge=1, le=10_000, description="due jobs handled in one transaction")
+    publish_window: int = Field(10_000, ge=1, description="unclaimed doorbells of one type kept in the broker, at most")
+    ring_timeout: float = Field(60.0, gt=0, description="seconds after which an unclaimed doorbell is rung again")
+    unroutable_retry: float = Field(5.0, gt=0, description="seconds between tries while no worker is bound to a type")
+
+    lease: float = Field(30.0, gt=0, description="seconds without a heartbeat after which a worker counts as lost")
+    heartbeat: float = Field(5.0, gt=0, description="seconds between a worker's heartbeats")
+    timeout_grace: float = Field(10.0, ge=0, description="seconds past a timeout before the server ends the attempt itself")
+
+    payload_limit: int = Field(256 * 1024, ge=1, description="bytes of JSON in a payload, at most")
+    result_limit: int = Field(256 * 1024, ge=1, description="bytes of JSON in a result, at most")
+    log_limit: int = Field(2_000, ge=0, description="log records kept of one attempt, at most")
+    history_days: float = Field(30.0, gt=0, description="days a final occurrence is kept")
+
+    pool_size: int = Field(8, ge=2, le=200, description="Postgres connections of the API and the ingestor, at most")
+
+    @field_validator("database_url", "redis_url", "amqp_url")
+    @classmethod
+    def _known_scheme(cls, value: str, info: object) -> str:
+        name: str = getattr(info, "field_name", "")
+        scheme = urlsplit(value).scheme
+        if scheme not in _SCHEMES[name]:
+            wanted = " or ".join(f"{s}://" for s in _SCHEMES[name])
+            raise ValueError(f"must start with {wanted}, not {scheme + '://' if scheme else repr(value[:40])}")
+        return value
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Self:
+        if self.lock_renew + self.lock_margin >= self.lock_ttl:
+            raise ValueError("LEVERET_LOCK_RENEW plus LEVERET_LOCK_MARGIN must be less than LEVERET_LOCK_TTL")
+        if self.heartbeat * 2 > self.lease:
+            raise ValueError("LEVERET_LEASE must be at least twice LEVERET_HEARTBEAT")
+        return self
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The settings of the environment, with `overrides` (None means not given) on top.
+
+    Raises:
+        ConfigurationError: one message that names every wrong variable and what is wrong with it.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings.model_validate(Settings(**given))  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines: list[str] = []
+        for item in error.errors():
+            where = f"LEVERET_{str(item['loc'][0]).upper()}: " if item["loc"] else ""
+            lines.append(f"  {where}{item['msg'].removeprefix('Value error, ')}")
+        raise ConfigurationError("wrong settings:\n" + "\n".join(lines)) from error

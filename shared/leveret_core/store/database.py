@@ -1,0 +1,142 @@
+"""The Postgres pool. Every acquire and every query has a deadline; nothing waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import asyncpg
+
+from leveret_core.errors import ConfigurationError
+
+ACQUIRE_TIMEOUT = 5.0
+"""Seconds to wait for a free connection."""
+QUERY_TIMEOUT = 10.0
+"""Seconds one statement may take, unless a call says otherwise."""
+
+# What a lost, restarting or overloaded Postgres raises: the caller may try again later.
+UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    asyncpg.QueryCanceledError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+)
+
+
+@cache
+def sql(name: str) -> str:
+    """The statement in `sql/<name>.sql`, e.g. `sql("occurrences/claim")`."""
+    return files("leveret_core.store").joinpath(f"sql/{name}.sql").read_text(encoding="utf-8")
+
+
+class Database:
+    """A pool of connections to one Postgres database.
+
+    Args:
+        url: `postgresql://…`.
+        pool_size: connections at most. Default 8.
+        application_name: shown in `pg_stat_activity`.
+        idle_in_transaction: seconds after which Postgres ends a transaction that does nothing (a frozen process must not
+            hold a lock for ever); None leaves the server's own setting. Default 10.
+    """
+
+    def __init__(
+        self, url: str, *, pool_size: int = 8, application_name: str = "leveret", idle_in_transaction: float | None = 10.0
+    ) -> None:
+        self.url = url
+        self._pool_size = pool_size
+        self._server_settings = {"application_name": application_name, "timezone": "UTC", "jit": "off"}
+        if idle_in_transaction is not None:
+            self._server_settings["idle_in_transaction_session_timeout"] = str(int(idle_in_transaction * 1000))
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def start(self) -> None:
+        """Open the pool.
+
+        Raises:
+            ConfigurationError: the server cannot be reached, or refuses the user or the database.
+        """
+        if self._pool is not None:
+            return
+        try:
+            self._pool = await asyncpg.create_pool(
+                self.url,
+                min_size=0,
+                max_size=self._pool_size,
+                timeout=ACQUIRE_TIMEOUT,
+                command_timeout=QUERY_TIMEOUT,
+                max_inactive_connection_lifetime=60,
+                server_settings=self._server_settings,
+            )
+            await self._pool.fetchval("select 1", timeout=ACQUIRE_TIMEOUT)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            await self.stop()
+            raise ConfigurationError(
+                f"Postgres cannot be used ({type(error).__name__}: {error}); check LEVERET_DATABASE_URL and the server"
+            ) from error
+
+    async def stop(self) -> None:
+        """Close the pool, by force after 5 s. Safe to call twice and before `start`."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            await _closed(pool)
+        except TimeoutError:
+            pool.terminate()
+
+    @property
+    def pool(self) -> asyncpg.Pool[asyncpg.Record]:
+        """The open pool."""
+        if self._pool is None:
+            raise RuntimeError("Database.start() has not been called")
+        return self._pool
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[asyncpg.Connection[asyncpg.Record]]:
+        """A connection inside one transaction: committed at the end of the block, rolled back when it raises."""
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, name: str, *args: object, timeout: float = QUERY_TIMEOUT) -> list[asyncpg.Record]:
+        """All rows of the statement `name` (a path below `sql/`), within `timeout` seconds plus the wait for a connection."""
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+            return await connection.fetch(sql(name), *args, timeout=timeout)
+
+    async def fetchrow(self, name: str, *args: object, timeout: float = QUERY_TIMEOUT) -> asyncpg.Record | None:
+        """The first row of the statement `name`, or None."""
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+            return await connection.fetchrow(sql(name), *args, timeout=timeout)
+
+    async def fetchval(self, name: str, *args: object, timeout: float = QUERY_TIMEOUT) -> Any:
+        """The first column of the first row of the statement `name`, or None."""
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+            return await connection.fetchval(sql(name), *args, timeout=timeout)
+
+    async def execute(self, name: str, *args: object, timeout: float = QUERY_TIMEOUT) -> str:
+        """Run the statement `name`; returns Postgres's command tag."""
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+            return await connection.execute(sql(name), *args, timeout=timeout)
+
+
+async def _closed(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    async with asyncio.timeout(5):
+        await pool.close()
+
+
+def columns(rows: Sequence[Sequence[Any]], count: int) -> list[list[Any]]:
+    """Rows turned into `count` columns, as `unnest` wants them."""
+    return [[row[index] for row in rows] for index in range(count)]
