@@ -125,13 +125,15 @@ class Hints:
                     if message is None:
                         await pubsub.ping()
                         continue
-                    self._receive(message["data"])
+                    data: object = message["data"]
+                    if isinstance(data, bytes):
+                        self._receive(data)
             except (RedisError, OSError, TimeoutError):
                 first = False
                 await asyncio.sleep(1)
             finally:
                 try:
-                    await pubsub.aclose()
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]
                 except (RedisError, OSError, TimeoutError):
                     log.debug("hints: the subscription was already gone")
 

@@ -123,7 +123,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="claimed"):
-    """Answers in the order of the asks."""
+    """Answers to the asks. One that is missing could not be answered just now: ask again."""
 
     answers: list[Answer]
     v: int = PROTOCOL_VERSION

@@ -7,11 +7,15 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from leveret_core.errors import ConfigurationError
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+"""A connection borrowed from the pool."""
 
 ACQUIRE_TIMEOUT = 5.0
 """Seconds to wait for a free connection."""
@@ -106,7 +110,7 @@ class Database:
         return self._pool
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[asyncpg.Connection[asyncpg.Record]]:
+    async def transaction(self) -> AsyncGenerator[Connection]:
         """A connection inside one transaction: committed at the end of the block, rolled back when it raises."""
         async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection, connection.transaction():
             yield connection

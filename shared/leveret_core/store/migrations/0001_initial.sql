@@ -67,7 +67,9 @@ create table occurrence (
     retry jsonb not null,
     -- The latest attempt lives in this row; earlier ones are kept in `attempt`.
     attempt integer not null default 0,
+    -- Attempts that are not charged against the policy: their worker died, or handed them back while draining.
     lost_count integer not null default 0,
+    released_count integer not null default 0,
     worker_id uuid,
     claim_token uuid,
     seq integer not null default 0,

@@ -1,0 +1,161 @@
+"""Wins, keeps and gives up the term; runs the dispatcher while it holds it. The rules are told in the package's docstring."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import uuid
+from collections.abc import Awaitable, Callable
+
+from leveret_core.errors import TermOver
+from leveret_core.hints import Hint, Hints
+from leveret_core.settings import Settings
+from leveret_core.store.database import UNAVAILABLE, Database
+from leveret_dispatcher.lock import LockUnknown, RedisLock
+from leveret_dispatcher.term import NAME, Term, boottime
+
+log = logging.getLogger(__name__)
+
+
+class Candidate:
+    """Tries for the term until it is stopped.
+
+    Args:
+        settings: TTL, margin and intervals.
+        database: for the fence row; a pool that nothing else can exhaust.
+        lock: the Redis lock, with this process's token.
+        hints: wake this candidate when a holder resigns.
+        dispatch: runs for the length of a term; raises `TermOver` or is cancelled when it ends.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        lock: RedisLock,
+        hints: Hints,
+        dispatch: Callable[[Term], Awaitable[None]],
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._lock = lock
+        self._hints = hints
+        self._dispatch = dispatch
+        self._holder = uuid.uuid4()
+        self._holder_name = f"{socket.gethostname()}:{self._holder.hex[:8]}"
+        self._vacant = asyncio.Event()
+        self.term: Term | None = None
+
+    async def run(self) -> None:
+        """Stand for election until cancelled; then resign, so that the next candidate need not wait for the TTL."""
+        unsubscribe = self._hints.subscribe(self._on_hint)
+        try:
+            while True:
+                if (term := await self._elect()) is not None:
+                    await self._hold(term)
+                    # Its own resignation must not wake it: whoever had to step down lets the others try first.
+                    self._vacant.clear()
+                try:
+                    async with asyncio.timeout(self._settings.lock_retry):
+                        await self._vacant.wait()
+                except TimeoutError:
+                    pass
+                self._vacant.clear()
+        finally:
+            unsubscribe()
+
+    def _on_hint(self, hint: Hint) -> None:
+        if hint.topic == "term":
+            self._vacant.set()
+
+    async def _elect(self) -> Term | None:
+        """A new term, or None when somebody else dispatches or the answer is unknown."""
+        asked = boottime()
+        settings = self._settings
+        try:
+            statement = "term/raise_epoch" if await self._lock.acquire() else None
+        except LockUnknown:
+            statement = "term/raise_epoch_if_expired"
+        if statement is None:
+            return None
+        try:
+            epoch = await self._database.fetchval(
+                statement, NAME, self._holder, self._holder_name, settings.lock_ttl, timeout=5
+            )
+        except UNAVAILABLE as error:
+            log.warning("term: Postgres cannot be asked (%s); trying again", error)
+            await self._give_back()
+            return None
+        if epoch is None:
+            return None
+        return Term(self._database, epoch, asked + settings.lock_ttl - settings.lock_margin)
+
+    async def _hold(self, term: Term) -> None:
+        log.info("term: holding epoch %d as %s", term.epoch, self._holder_name)
+        self.term = term
+        dispatching = asyncio.ensure_future(self._dispatch(term))
+        renewing = asyncio.create_task(self._renew(term))
+        try:
+            done, _ = await asyncio.wait({dispatching, renewing}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                error = task.exception()
+                if isinstance(error, TermOver):
+                    log.warning("term: stepping down: %s", error)
+                elif error is not None:
+                    log.error("term: the dispatcher failed, stepping down", exc_info=error)
+        finally:
+            self.term = None
+            term.trusted_until = 0.0
+            for task in (dispatching, renewing):
+                task.cancel()
+            await asyncio.gather(dispatching, renewing, return_exceptions=True)
+            await asyncio.shield(self._resign(term))
+
+    async def _renew(self, term: Term) -> None:
+        """Extend the trust window; returns never, raises `TermOver` when the term cannot be kept."""
+        settings = self._settings
+        pause = settings.lock_renew
+        while True:
+            await asyncio.sleep(pause)
+            asked = boottime()
+            locked, leased = await self._renew_lock(), await self._renew_lease(term)
+            if locked is False:
+                raise TermOver("another process holds the lock in Redis")
+            if leased is False:
+                raise TermOver(f"epoch {term.epoch} is over: another dispatcher holds the term")
+            if locked or leased:
+                term.trusted_until = asked + settings.lock_ttl - settings.lock_margin
+            # The lease in Postgres is renewed in either case: candidates look at it when they cannot reach Redis.
+            pause = settings.lock_renew if locked or leased else settings.lock_retry
+            term.check()
+
+    async def _renew_lock(self) -> bool | None:
+        try:
+            # A lost key (Redis was restarted or flushed) may be taken again, if nobody else was quicker.
+            return await self._lock.renew() or await self._lock.acquire()
+        except LockUnknown:
+            return None
+
+    async def _renew_lease(self, term: Term) -> bool | None:
+        try:
+            epoch = await self._database.fetchval("term/renew", NAME, term.epoch, self._settings.lock_ttl, timeout=5)
+        except UNAVAILABLE as error:
+            log.warning("term: the lease was not renewed (%s)", error)
+            return None
+        return epoch is not None
+
+    async def _resign(self, term: Term) -> None:
+        try:
+            await self._database.execute("term/resign", NAME, term.epoch, timeout=2)
+        except UNAVAILABLE:
+            log.debug("term: the lease is left to expire")
+        await self._give_back()
+        self._hints.send(Hint("term"))
+        log.info("term: gave up epoch %d", term.epoch)
+
+    async def _give_back(self) -> None:
+        try:
+            await self._lock.resign()
+        except LockUnknown:
+            log.debug("term: the lock is left to expire")

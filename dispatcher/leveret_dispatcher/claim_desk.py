@@ -1,0 +1,176 @@
+"""Answers workers: who may run what. Every server process serves it; Postgres alone decides."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import asyncpg
+import msgspec
+
+from leveret_core import messages
+from leveret_core.hints import Hint, Hints
+from leveret_core.messages import Alive, Answer, Ask, Bye, Claim, Claimed, Goodbye, Heartbeat, Hello, Refused, Unknown, Welcome
+from leveret_core.retry import RetryPolicy
+from leveret_core.settings import Settings
+from leveret_core.store.database import UNAVAILABLE, Database, columns, sql
+from leveret_dispatcher.settlement import Ending, settle
+
+log = logging.getLogger(__name__)
+
+_decode_policy = msgspec.json.Decoder(RetryPolicy).decode
+_GONE = "this worker is not known, or was declared lost"
+
+
+class ClaimDesk:
+    """Answers hello, claim, heartbeat and goodbye.
+
+    Args:
+        settings: lease and heartbeat.
+        database: the authority.
+        hints: told when workers come and go, or something becomes pending again.
+    """
+
+    def __init__(self, settings: Settings, database: Database, hints: Hints) -> None:
+        self._settings = settings
+        self._db = database
+        self._hints = hints
+        self._server = version("leveret")
+
+    async def answer(self, requests: Sequence[messages.Request]) -> list[messages.Reply | None]:
+        """Replies in the order of `requests`; None where Postgres could not be asked: the worker asks again."""
+        replies: list[messages.Reply | None] = [None] * len(requests)
+        claims = [(i, r) for i, r in enumerate(requests) if isinstance(r, Claim)]
+        beats = [(i, r) for i, r in enumerate(requests) if isinstance(r, Heartbeat)]
+        others = [(i, r) for i, r in enumerate(requests) if isinstance(r, Hello | Goodbye)]
+
+        async def single(index: int, request: Hello | Goodbye) -> None:
+            replies[index] = await (self._hello(request) if isinstance(request, Hello) else self._goodbye(request))
+
+        async def many_claims() -> None:
+            for (index, _), reply in zip(claims, await self._claims([r for _, r in claims]), strict=True):
+                replies[index] = reply
+
+        async def many_beats() -> None:
+            for (index, _), reply in zip(beats, await self._heartbeats([r for _, r in beats]), strict=True):
+                replies[index] = reply
+
+        work = [single(i, r) for i, r in others]
+        work += [many_claims()] if claims else []
+        work += [many_beats()] if beats else []
+        for outcome in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(outcome, UNAVAILABLE):
+                log.warning("claim desk: Postgres cannot be asked (%s: %s)", type(outcome).__name__, outcome)
+            elif isinstance(outcome, BaseException):
+                log.error("claim desk: a request failed", exc_info=outcome)
+        return replies
+
+    async def _hello(self, hello: Hello) -> messages.Reply:
+        if (worker := _worker_id(hello.worker)) is None:
+            return Refused(reason="`worker` must be a UUID, new for each boot")
+        handlers = messages.encode(hello.handlers).decode()
+        known = await self._db.fetchval(
+            "workers/hello",
+            worker,
+            hello.name,
+            hello.host,
+            hello.pid,
+            hello.sdk,
+            hello.concurrency,
+            handlers,
+            self._settings.lease,
+        )
+        if known is None:
+            return Unknown(reason=_GONE)
+        log.info("claim desk: worker %s (%s) serves %s", hello.name, worker, ", ".join(h.pattern for h in hello.handlers))
+        self._hints.send(Hint("workers"))
+        self._hints.send(Hint("wake"))
+        return Welcome(lease=self._settings.lease, heartbeat=self._settings.heartbeat, server=self._server)
+
+    async def _goodbye(self, goodbye: Goodbye) -> messages.Reply:
+        if (worker := _worker_id(goodbye.worker)) is None:
+            return Refused(reason="`worker` must be a UUID")
+        async with self._db.transaction() as connection:
+            # First the worker, so that nothing is claimed for it any more, then what it still holds.
+            if await connection.fetchval(sql("workers/stop"), worker) is None:
+                return Bye(released=0)
+            held = [row["id"] for row in await connection.fetch(sql("occurrences/held_by"), [worker])]
+            settled = await settle(connection, [Ending(occurrence=id_, outcome="released") for id_ in held])
+        log.info("claim desk: worker %s said goodbye and handed back %d", worker, len(held))
+        self._hints.send(Hint("workers"))
+        if held:
+            self._hints.send(Hint("occurrences", tuple(settled.changed)))
+            self._hints.send(Hint("wake"))
+        return Bye(released=len(held))
+
+    async def _heartbeats(self, beats: Sequence[Heartbeat]) -> list[messages.Reply]:
+        ids = {beat.worker: _worker_id(beat.worker) for beat in beats}
+        rows = [(ids[b.worker], b.running, b.draining) for b in {b.worker: b for b in beats}.values() if ids[b.worker]]
+        alive = {row["id"] for row in await self._db.fetch("workers/heartbeat", *columns(rows, 3), self._settings.lease)}
+        cancel: dict[uuid.UUID, list[Ask]] = {}
+        for row in await self._db.fetch("occurrences/cancelling_of", list(alive)) if alive else []:
+            cancel.setdefault(row["worker_id"], []).append(Ask(row["id"], row["attempt"]))
+        return [
+            Alive(lease=self._settings.lease, cancel=cancel.get(worker, []))
+            if (worker := ids[beat.worker]) is not None and worker in alive
+            else Unknown(reason=_GONE)
+            for beat in beats
+        ]
+
+    async def _claims(self, claims: Sequence[Claim]) -> list[messages.Reply | None]:
+        asks = [(worker, a.occurrence, a.attempt) for c in claims if (worker := _worker_id(c.worker)) for a in c.asks]
+        async with self._db.pool.acquire(timeout=5) as connection:
+            await connection.fetch(sql("occurrences/claim"), *columns(asks, 3), timeout=5)
+            rows = await connection.fetch(sql("occurrences/claimed"), sorted({ask[1] for ask in asks}), timeout=5)
+            workers = list({ask[0] for ask in asks})
+            known = {row["id"] for row in await connection.fetch(sql("workers/known"), workers, timeout=5)}
+        found = {row["id"]: row for row in rows}
+        changed = tuple(row["id"] for row in rows if row["state"] == "running")
+        if changed:
+            self._hints.send(Hint("occurrences", changed))
+        replies: list[messages.Reply | None] = []
+        for claim in claims:
+            worker = _worker_id(claim.worker)
+            if worker is None or worker not in known:
+                replies.append(Unknown(reason=_GONE))
+                continue
+            answers = [_answer(ask, worker, found.get(ask.occurrence)) for ask in claim.asks]
+            # An occurrence that another transaction held just now has no answer yet; the worker asks for it again.
+            replies.append(Claimed(answers=[a for a in answers if a is not None]))
+        return replies
+
+
+def _answer(ask: Ask, worker: uuid.UUID, row: asyncpg.Record | None) -> Answer | None:
+    """The answer about one attempt, read from its row after the compare-and-set: the same one however often it is asked."""
+    if row is None:
+        return Answer(occurrence=ask.occurrence, attempt=ask.attempt, status="stale")
+    held = row["state"] in ("running", "cancelling") and row["worker_id"] == worker and row["attempt"] == ask.attempt
+    if not held:
+        if row["state"] == "pending" and row["attempt"] + 1 == ask.attempt:
+            return None
+        early = row["state"] in ("waiting", "retrying") and row["attempt"] < ask.attempt
+        return Answer(occurrence=ask.occurrence, attempt=ask.attempt, status="not_yet" if early else "stale")
+    return Answer(
+        occurrence=ask.occurrence,
+        attempt=ask.attempt,
+        status="granted",
+        token=str(row["claim_token"]),
+        type=row["type"],
+        job=row["job_name"],
+        job_id=row["job_id"],
+        job_version=row["job_version"],
+        payload=msgspec.Raw(row["payload"].encode()),
+        scheduled_for=row["scheduled_for"],
+        timeout=row["timeout"],
+        max_attempts=_decode_policy(row["retry"]).max_attempts,
+    )
+
+
+def _worker_id(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,83 @@
+"""What every server process runs: claim desk and ingestor, and unless it is told not to, a candidate for the term."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+from redis.asyncio import Redis
+
+from leveret_core.broker.base import ServerBroker
+from leveret_core.hints import Hints
+from leveret_core.settings import Settings
+from leveret_core.store.database import Database
+from leveret_dispatcher.candidate import Candidate
+from leveret_dispatcher.claim_desk import ClaimDesk
+from leveret_dispatcher.dispatcher import Dispatcher
+from leveret_dispatcher.ingestor import Ingestor
+from leveret_dispatcher.lock import RedisLock
+from leveret_dispatcher.term import Term
+
+
+class ControlPlane:
+    """Claim desk, ingestor and candidate over adapters that the caller owns and has started.
+
+    Args:
+        settings: of this process.
+        database: for claims and events; the dispatcher gets a small pool of its own, so that load cannot keep it waiting.
+        broker: the broker's server side.
+        redis: a client for the lock alone.
+        hints: between replicas.
+        dispatcher: whether to stand for election. Default true.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        broker: ServerBroker,
+        redis: Redis,
+        hints: Hints,
+        *,
+        dispatcher: bool = True,
+    ) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._hints = hints
+        self._desk = ClaimDesk(settings, database, hints)
+        self._ingestor = Ingestor(settings, database, hints)
+        self._own_database = Database(
+            settings.database_url, pool_size=6, application_name="leveret dispatcher", idle_in_transaction=3.0
+        )
+        lock = RedisLock(redis, uuid.uuid4().hex, settings.lock_ttl)
+        self._candidate = Candidate(settings, self._own_database, lock, hints, self._dispatch) if dispatcher else None
+        self._standing: asyncio.Task[None] | None = None
+
+    @property
+    def term(self) -> Term | None:
+        """The term this process holds, if it does."""
+        return self._candidate.term if self._candidate else None
+
+    async def start(self) -> None:
+        """Serve claims and events, and stand for election. The broker may still be away.
+
+        Raises:
+            ConfigurationError: Postgres cannot be used.
+        """
+        if self._candidate is not None:
+            await self._own_database.start()
+        await self._broker.serve_claims(self._desk.answer)
+        await self._broker.consume_events(self._ingestor.ingest)
+        if self._candidate is not None:
+            self._standing = asyncio.create_task(self._candidate.run(), name="candidate")
+
+    async def stop(self) -> None:
+        """Resign if this process holds the term. Claims and events are served until the broker is stopped."""
+        standing, self._standing = self._standing, None
+        if standing is not None:
+            standing.cancel()
+            await asyncio.gather(standing, return_exceptions=True)
+        await self._own_database.stop()
+
+    async def _dispatch(self, term: Term) -> None:
+        await Dispatcher(self._settings, term, self._broker, self._hints).run()

@@ -1,0 +1,166 @@
+"""One term of dispatching: the services that only the holder runs, each in a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from leveret_core.broker.base import ServerBroker
+from leveret_core.errors import TermOver
+from leveret_core.hints import Hint, Hints
+from leveret_core.settings import Settings
+from leveret_core.store.creation import Created
+from leveret_core.store.database import UNAVAILABLE
+from leveret_dispatcher.pruner import Pruner
+from leveret_dispatcher.publisher import Publisher
+from leveret_dispatcher.reaper import Reaper
+from leveret_dispatcher.retrier import Retrier
+from leveret_dispatcher.scheduler import Scheduler
+from leveret_dispatcher.settlement import Settled
+from leveret_dispatcher.term import Term
+
+log = logging.getLogger(__name__)
+
+FAILURE_PAUSE = 1.0
+"""Seconds a loop rests after a failure."""
+
+
+class Dispatcher:
+    """Runs the services of one term until the term is over.
+
+    Args:
+        settings: intervals, windows and limits.
+        term: the term.
+        broker: where doorbells are rung.
+        hints: wake the loops; told what they changed.
+    """
+
+    def __init__(self, settings: Settings, term: Term, broker: ServerBroker, hints: Hints) -> None:
+        self._settings = settings
+        self._term = term
+        self._hints = hints
+        self._wake: dict[str, asyncio.Event] = {name: asyncio.Event() for name in ("scheduler", "publisher", "retrier")}
+        self.publisher = Publisher(
+            term,
+            broker,
+            window=settings.publish_window,
+            ring_timeout=settings.ring_timeout,
+            unroutable_retry=settings.unroutable_retry,
+        )
+        self.scheduler = Scheduler(
+            term,
+            batch=settings.schedule_batch,
+            ring_timeout=settings.ring_timeout,
+            room=self.publisher.room,
+            ring=self.publisher.ring_soon,
+            changed=self._created,
+        )
+        self.retrier = Retrier(term, self._retried)
+        self.reaper = Reaper(
+            term,
+            lease=settings.lease,
+            grace=settings.timeout_grace,
+            reachable=lambda: broker.connected,
+            changed=self._settled,
+        )
+        self.pruner = Pruner(term, settings.history_days)
+
+    async def run(self) -> None:
+        """Dispatch. Raises `TermOver` when the term is."""
+        unsubscribe = self._hints.subscribe(self._on_hint)
+        housekeeping = self._housekeeping()
+        try:
+            await self._keep_trying("publisher", self.publisher.begin)
+            housekeeping.start()
+            async with asyncio.TaskGroup() as loops:
+                loops.create_task(self._loop("scheduler", self.scheduler.run_once))
+                loops.create_task(self._loop("publisher", self.publisher.run_once))
+                loops.create_task(self._loop("retrier", self.retrier.run_once))
+        except* TermOver as over:
+            raise TermOver(str(over.exceptions[0])) from over
+        finally:
+            unsubscribe()
+            if housekeeping.running:
+                housekeeping.shutdown(wait=False)
+
+    def _housekeeping(self) -> AsyncIOScheduler:
+        """The timetable of what need not happen at once. Misfires are of no interest: the next run does the same work."""
+        timetable = AsyncIOScheduler(
+            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+        every: Sequence[tuple[str, float, Callable[[], Awaitable[object]]]] = (
+            ("reaper", min(5.0, self._settings.lease / 3), self.reaper.run_once),
+            ("pruner", 600.0, self.pruner.run_once),
+            ("repair", 60.0, self.pruner.repair),
+        )
+        for name, seconds, run_once in every:
+            trigger = IntervalTrigger(seconds=cast("int", seconds), timezone="UTC")
+            timetable.add_job(self._tidy, trigger, args=(name, run_once), id=name)
+        return timetable
+
+    async def _tidy(self, name: str, run_once: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await run_once()
+        except TermOver as error:
+            log.debug("%s: %s", name, error)
+        except UNAVAILABLE as error:
+            log.warning("%s: Postgres cannot be asked (%s: %s)", name, type(error).__name__, error)
+        except Exception:
+            log.exception("%s: failed, and tries again later", name)
+
+    async def _loop(self, name: str, run_once: Callable[[], Awaitable[float | None]]) -> None:
+        """Run a service whenever it is woken or its own time has come, and every `poll_interval` in case a hint was lost."""
+        wake = self._wake[name]
+        while True:
+            wake.clear()
+            pause = await self._keep_trying(name, run_once)
+            pause = self._settings.poll_interval if pause is None else min(pause, self._settings.poll_interval)
+            if pause <= 0:
+                await asyncio.sleep(0)
+                continue
+            try:
+                async with asyncio.timeout(pause):
+                    await wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _keep_trying(self, name: str, step: Callable[[], Awaitable[float | None]]) -> float | None:
+        while True:
+            self._term.check()
+            try:
+                return await step()
+            except TermOver:
+                raise
+            except UNAVAILABLE as error:
+                log.warning("%s: Postgres cannot be asked (%s: %s); trying again", name, type(error).__name__, error)
+            except Exception:
+                log.exception("%s: failed; trying again", name)
+            await asyncio.sleep(FAILURE_PAUSE)
+
+    def _on_hint(self, hint: Hint) -> None:
+        if hint.topic == "wake":
+            for event in self._wake.values():
+                event.set()
+        elif hint.topic == "workers":
+            self.publisher.worker_came()
+            self._wake["publisher"].set()
+
+    def _created(self, created: Sequence[Created]) -> None:
+        self._wake["publisher"].set()
+        self._hints.send(Hint("occurrences", tuple(c.id for c in created)))
+        self._hints.send(Hint("jobs", tuple({c.job_id for c in created})))
+
+    def _retried(self, ids: list[int]) -> None:
+        self._wake["publisher"].set()
+        self._hints.send(Hint("occurrences", tuple(ids)))
+
+    def _settled(self, settled: Settled) -> None:
+        self._hints.send(Hint("occurrences", tuple(settled.changed)))
+        self._hints.send(Hint("workers"))
+        for event in self._wake.values():
+            event.set()

@@ -1,0 +1,71 @@
+"""The TTL lock in Redis that decides which replica dispatches. It is an efficiency: the fence in Postgres is the guarantee."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+KEY = "leveret:dispatcher"
+
+_RENEW = """
+if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) else return 0 end
+"""
+_RESIGN = """
+if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end
+"""
+
+
+class LockUnknown(Exception):
+    """Redis did not answer in time: whether the lock is held is not known."""
+
+
+class RedisLock:
+    """One key with a TTL, owned by whoever's token it holds.
+
+    Args:
+        redis: a client of its own, with short timeouts and without retries (a repeated `SET NX` would deny the owner).
+        token: unique to this process.
+        ttl: seconds the lock lasts without renewal.
+    """
+
+    def __init__(self, redis: Redis, token: str, ttl: float) -> None:
+        self._redis = redis
+        self._token = token
+        self._ttl_ms = int(ttl * 1000)
+
+    async def acquire(self) -> bool:
+        """Take the lock if nobody has it; true also when it turns out to be ours already (an answer was lost).
+
+        Raises:
+            LockUnknown: Redis did not answer.
+        """
+        try:
+            if await self._redis.set(KEY, self._token, nx=True, px=self._ttl_ms):
+                return True
+            return await self._redis.get(KEY) == self._token.encode()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise LockUnknown(str(error)) from error
+
+    async def renew(self) -> bool:
+        """Start the TTL anew if the lock is still ours.
+
+        Raises:
+            LockUnknown: Redis did not answer.
+        """
+        return await self._eval(_RENEW, str(self._ttl_ms))
+
+    async def resign(self) -> bool:
+        """Delete the lock if it is ours.
+
+        Raises:
+            LockUnknown: Redis did not answer.
+        """
+        return await self._eval(_RESIGN)
+
+    async def _eval(self, script: str, *args: str) -> bool:
+        try:
+            return bool(await cast("Any", self._redis.eval(script, 1, KEY, self._token, *args)))
+        except (RedisError, OSError, TimeoutError) as error:
+            raise LockUnknown(str(error)) from error

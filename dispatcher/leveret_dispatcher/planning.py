@@ -1,0 +1,73 @@
+"""Which of a job's ticks run, which are recorded as missed, and when it is due next. A pure rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from leveret_core.triggers import Trigger, next_fire_time
+
+ON_TIME = timedelta(seconds=60)
+"""A tick no later than this fires whatever `catch_up` says: a change of leadership is not an outage."""
+MAX_TICKS = 500
+"""Ticks looked at in one go; the rest of a longer outage follows in the next, so that one job never blocks the others."""
+
+
+@dataclass(frozen=True)
+class DueJob:
+    """A job whose next fire time has come."""
+
+    trigger: Trigger
+    next_fire_at: datetime
+    catch_up: str
+    catch_up_window: timedelta
+    runs_left: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do about the ticks up to now.
+
+    Args:
+        fire: instants to create occurrences for, in order.
+        missed: (how many, first, last) of the ticks that will not run, if any.
+        next_fire_at: the next tick, possibly still in the past when there are many; None when there is none.
+    """
+
+    fire: list[datetime] = field(default_factory=list[datetime])
+    missed: tuple[int, datetime, datetime] | None = None
+    next_fire_at: datetime | None = None
+
+
+def plan(job: DueJob, now: datetime) -> Plan:
+    """Sort the ticks from `job.next_fire_at` to `now`.
+
+    A late tick (older than `ON_TIME`) runs with `catch_up="all"` if it lies within the window, and with `latest` if it also
+    is the newest tick there is; every other late tick is missed. Newer ticks always fire.
+    """
+    ticks, following = _ticks(job, now)
+    fire: list[datetime] = []
+    late: list[datetime] = []
+    for tick in ticks:
+        newest = tick == ticks[-1] and (following is None or following > now)
+        in_window = now - tick <= job.catch_up_window
+        if (
+            now - tick <= ON_TIME
+            or (job.catch_up == "all" and in_window)
+            or (job.catch_up == "latest" and newest and in_window)
+        ):
+            fire.append(tick)
+        else:
+            late.append(tick)
+    if job.runs_left is not None and len(fire) >= job.runs_left:
+        fire, following = fire[: job.runs_left], None
+    return Plan(fire, (len(late), late[0], late[-1]) if late else None, following)
+
+
+def _ticks(job: DueJob, now: datetime) -> tuple[list[datetime], datetime | None]:
+    ticks: list[datetime] = []
+    tick: datetime | None = job.next_fire_at
+    while tick is not None and tick <= now and len(ticks) < MAX_TICKS:
+        ticks.append(tick)
+        tick = next_fire_time(job.trigger, tick)
+    return ticks, tick

@@ -1,0 +1,51 @@
+"""Deletes history past its time, and looks for slots that should not be there."""
+
+from __future__ import annotations
+
+import logging
+
+from leveret_core.store.database import sql
+from leveret_dispatcher.term import Term
+
+log = logging.getLogger(__name__)
+
+BATCH = 5_000
+
+
+class Pruner:
+    """Keeps the tables small.
+
+    Args:
+        term: whose epoch fences every transaction.
+        history_days: days a final occurrence is kept.
+    """
+
+    def __init__(self, term: Term, history_days: float) -> None:
+        self._term = term
+        self._history_days = history_days
+
+    async def run_once(self) -> int:
+        """Delete everything past its time, in batches; returns how many occurrences went."""
+        total = 0
+        while True:
+            async with self._term.transaction() as connection:
+                tag = await connection.execute(sql("maintenance/prune_occurrences"), self._history_days, BATCH, timeout=30)
+            count = int(tag.rpartition(" ")[2])
+            total += count
+            if count < BATCH:
+                break
+        async with self._term.transaction() as connection:
+            await connection.execute(sql("maintenance/prune_workers"), self._history_days)
+        if total:
+            log.info("pruner: %d occurrences were older than %g days", total, self._history_days)
+        return total
+
+    async def repair(self) -> int:
+        """Free slots whose occurrence is final. There should be none: each one found is a bug, and logged as an error."""
+        async with self._term.transaction() as connection:
+            rows = await connection.fetch(sql("maintenance/repair_slots"))
+            if rows:
+                await connection.fetch(sql("slots/promote"), sorted({row["job_id"] for row in rows}))
+        for row in rows:
+            log.error("pruner: occurrence %d was final and still held a slot of job %d", row["occurrence_id"], row["job_id"])
+        return len(rows)

@@ -1,0 +1,123 @@
+"""Rings doorbells: new ones, those that were put off, and those that nobody answered. Always after the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from leveret_core.broker.base import Published, ServerBroker
+from leveret_core.messages import Doorbell
+from leveret_core.store.database import UNAVAILABLE, sql
+from leveret_dispatcher.term import Term
+
+log = logging.getLogger(__name__)
+
+BATCH = 1_000
+BACKLOG_PAUSE = 0.2
+"""Seconds between looks while there is more to ring than the broker should hold."""
+BROKER_PAUSE = 1.0
+"""Seconds between looks while the broker is away."""
+
+
+class Publisher:
+    """Keeps at most `window` unanswered doorbells of each type in the broker.
+
+    Args:
+        term: whose epoch fences every transaction.
+        broker: where to ring.
+        window: unanswered doorbells of one type, at most.
+        ring_timeout: seconds after which an unanswered doorbell is rung again; doubles with each ring.
+        unroutable_retry: seconds between tries of a type that no worker has bound.
+    """
+
+    def __init__(self, term: Term, broker: ServerBroker, *, window: int, ring_timeout: float, unroutable_retry: float) -> None:
+        self._term = term
+        self._broker = broker
+        self._window = window
+        self._ring_timeout = ring_timeout
+        self._unroutable_retry = unroutable_retry
+        self._rung: dict[str, int] = {}
+        self._blocked: dict[str, float] = {}
+        self._ringing: set[asyncio.Task[None]] = set()
+
+    def room(self, job_type: str) -> int:
+        """How many more doorbells of the type may go out now; a single one tries whether a worker has bound it since."""
+        if not self._broker.connected:
+            return 0
+        if (blocked_until := self._blocked.get(job_type)) is not None:
+            return int(time.monotonic() >= blocked_until)
+        return max(0, self._window - self._rung.get(job_type, 0))
+
+    def worker_came(self) -> None:
+        """A worker said hello: types that nobody had bound are tried again at once."""
+        self._blocked = dict.fromkeys(self._blocked, 0.0)
+
+    def ring_soon(self, doorbells: Sequence[Doorbell]) -> None:
+        """Ring, without waiting, doorbells that a committed transaction has marked as rung."""
+        for doorbell in doorbells:
+            self._rung[doorbell.type] = self._rung.get(doorbell.type, 0) + 1
+        task = asyncio.create_task(self._ring(doorbells))
+        self._ringing.add(task)
+        task.add_done_callback(self._ringing.discard)
+
+    async def begin(self) -> None:
+        """At the beginning of a term: ring at once what the last holder may have committed without publishing it."""
+        async with self._term.transaction() as connection:
+            await connection.execute(sql("occurrences/rering"), self._ring_timeout, min(self._ring_timeout, 60.0))
+
+    async def run_once(self) -> float | None:
+        """Ring what is due; returns the seconds until the next look, None when there is nothing to ring."""
+        if not self._broker.connected:
+            return BROKER_PAUSE
+        self._rung = {row["type"]: row["rung"] for row in await self._term.database.fetch("occurrences/count_rung")}
+        overdue = await self._take("occurrences/take_overdue", BATCH, self._ring_timeout)
+        if overdue:
+            log.info("publisher: %d doorbells rung again", len(overdue))
+            await self._ring(overdue)
+        more, waiting = len(overdue) == BATCH, False
+        for row in await self._term.database.fetch("occurrences/unrung_types"):
+            if (room := min(BATCH, self.room(row["type"]))) == 0:
+                waiting = True
+                continue
+            taken = await self._take("occurrences/take_unrung", row["type"], room, self._ring_timeout)
+            self._rung[row["type"]] = self._rung.get(row["type"], 0) + len(taken)
+            await self._ring(taken)
+            more = more or len(taken) == room
+        if more:
+            return 0.0
+        if waiting:
+            return BACKLOG_PAUSE
+        seconds: float | None = await self._term.database.fetchval("occurrences/next_ring")
+        return None if seconds is None else max(seconds, BACKLOG_PAUSE)
+
+    async def _take(self, statement: str, *args: object) -> list[Doorbell]:
+        async with self._term.transaction() as connection:
+            rows = await connection.fetch(sql(statement), *args)
+        return [
+            Doorbell(occurrence=r["id"], attempt=r["attempt"] + 1, type=r["type"])
+            for r in sorted(rows, key=lambda r: int(r["id"]))
+        ]
+
+    async def _ring(self, doorbells: Sequence[Doorbell]) -> None:
+        if not doorbells:
+            return
+        outcomes = await self._broker.publish(doorbells)
+        for doorbell, outcome in zip(doorbells, outcomes, strict=True):
+            if outcome is Published.CONFIRMED and self._blocked.pop(doorbell.type, None) is not None:
+                log.info("publisher: a worker has bound %s", doorbell.type)
+        failed = [d for d, outcome in zip(doorbells, outcomes, strict=True) if outcome is not Published.CONFIRMED]
+        if not failed:
+            return
+        unroutable = {d.type for d, o in zip(doorbells, outcomes, strict=True) if o is Published.UNROUTABLE}
+        for job_type in unroutable - self._blocked.keys():
+            log.warning("publisher: no worker has bound %s; its occurrences wait", job_type)
+        for job_type in unroutable:
+            self._blocked[job_type] = time.monotonic() + self._unroutable_retry
+        if len(failed) > len([o for o in outcomes if o is Published.UNROUTABLE]):
+            log.warning("publisher: the broker did not confirm some doorbells; they are rung again")
+        try:
+            await self._term.database.execute("occurrences/unring", [d.occurrence for d in failed])
+        except UNAVAILABLE:
+            log.warning("publisher: %d doorbells wait for the ring timeout, Postgres cannot be reached", len(failed))

@@ -1,0 +1,140 @@
+"""Turns due jobs into occurrences: once each, in one short transaction under the term's epoch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import asyncpg
+import msgspec
+
+from leveret_core.messages import Doorbell
+from leveret_core.states import State
+from leveret_core.store.creation import Created, Planned, create, load_jobs
+from leveret_core.store.database import Connection, columns, sql
+from leveret_core.triggers import Trigger, fire_delay, load
+from leveret_dispatcher.planning import DueJob, Plan, plan
+from leveret_dispatcher.term import Term
+
+log = logging.getLogger(__name__)
+
+BUSY_RETRY = 0.05
+"""Seconds until the next look when a due job was locked by another transaction."""
+
+
+@dataclass(frozen=True)
+class _Decision:
+    row: asyncpg.Record
+    trigger: Trigger
+    plan: Plan
+
+
+class Scheduler:
+    """Creates the occurrences of due jobs.
+
+    Args:
+        term: whose epoch fences every transaction.
+        batch: due jobs handled in one transaction, at most.
+        ring_timeout: seconds after which the sweeper rings a doorbell that this scheduler was going to ring.
+        room: how many more doorbells of a type the broker should get.
+        ring: takes the doorbells of what was committed, without waiting.
+        changed: takes the ids of what was created.
+    """
+
+    def __init__(
+        self,
+        term: Term,
+        *,
+        batch: int,
+        ring_timeout: float,
+        room: Callable[[str], int],
+        ring: Callable[[Sequence[Doorbell]], None],
+        changed: Callable[[Sequence[Created]], None],
+    ) -> None:
+        self._term = term
+        self._batch = batch
+        self._ring_timeout = ring_timeout
+        self._room = room
+        self._ring = ring
+        self._changed = changed
+
+    async def run_once(self) -> float | None:
+        """Handle one batch of due jobs; returns the seconds until the next is due, None when none is planned."""
+        async with self._term.transaction() as connection:
+            rows = await connection.fetch(sql("schedule/due"), self._batch)
+            created, rung = await self._handle(connection, rows) if rows else ([], set[int]())
+        doorbells = [Doorbell(occurrence=c.id, attempt=1, type=c.type) for c in created if c.id in rung]
+        if doorbells:
+            self._ring(doorbells)
+        if created:
+            log.debug("scheduler: %d occurrences of %d jobs created", len(created), len(rows))
+            self._changed(created)
+        if len(rows) == self._batch:
+            return 0.0
+        seconds: float | None = await self._term.database.fetchval("schedule/next_due")
+        if seconds is None:
+            return None
+        return max(seconds, 0.0) if seconds > 0 or rows else BUSY_RETRY
+
+    async def _handle(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> tuple[list[Created], set[int]]:
+        decisions: list[_Decision] = []
+        for row in rows:
+            try:
+                decisions.append(_decide(row))
+            except Exception as error:
+                # A trigger that cannot be evaluated was refused at the edge; should one slip through, it stops only itself.
+                log.exception("scheduler: job %d is set aside, its trigger cannot be evaluated", row["id"])
+                reason = f"its trigger cannot be evaluated: {error}"
+                await connection.execute(sql("schedule/set_aside"), row["id"], reason)
+        planned = self._planned(decisions)
+        limits = {d.row["id"]: (d.row["concurrency"], d.row["max_concurrent"], d.row["max_waiting"]) for d in decisions}
+        created = await create(connection, planned, await load_jobs(connection, limits), self._term.epoch)
+        steps = [
+            (d.row["id"], d.plan.next_fire_at, d.plan.fire[-1] if d.plan.fire else None, len(d.plan.fire)) for d in decisions
+        ]
+        await connection.execute(sql("schedule/advance"), *columns(steps, 4))
+        rung = {(p.job_id, p.scheduled_for) for p in planned if p.rung}
+        return created, {c.id for c in created if c.state is State.PENDING and (c.job_id, c.scheduled_for) in rung}
+
+    def _planned(self, decisions: Sequence[_Decision]) -> list[Planned]:
+        planned: list[Planned] = []
+        left: dict[str, int] = {}
+        for d in decisions:
+            job_id, now, kind = d.row["id"], d.row["now"], d.row["type"]
+            if d.plan.missed:
+                count, first, last = d.plan.missed
+                reason = f"{count} tick{'s' * (count != 1)} came too late for catch_up={d.row['catch_up']}"
+                planned.append(Planned(job_id=job_id, scheduled_for=first, origin="schedule", missed=(count, last, reason)))
+            for tick in d.plan.fire:
+                delay = fire_delay(d.trigger, job_id, tick) - (now - tick).total_seconds()
+                if delay > 0:
+                    planned.append(Planned(job_id=job_id, scheduled_for=tick, origin="schedule", ring_in=delay))
+                    continue
+                left.setdefault(kind, self._room(kind))
+                rung = left[kind] > 0
+                left[kind] -= 1
+                planned.append(
+                    Planned(
+                        job_id=job_id,
+                        scheduled_for=tick,
+                        origin="schedule",
+                        ring_in=self._ring_timeout if rung else None,
+                        rung=rung,
+                    )
+                )
+        return planned
+
+
+def _decide(row: asyncpg.Record) -> _Decision:
+    trigger = load(msgspec.json.decode(row["trigger"]))
+    now: datetime = row["now"]
+    due = DueJob(
+        trigger=trigger,
+        next_fire_at=row["next_fire_at"],
+        catch_up=row["catch_up"],
+        catch_up_window=timedelta(seconds=row["catch_up_window"]),
+        runs_left=None if row["max_runs"] is None else max(0, row["max_runs"] - row["runs"]),
+    )
+    return _Decision(row, trigger, plan(due, now))

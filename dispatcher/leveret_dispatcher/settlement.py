@@ -1,0 +1,104 @@
+"""Ending attempts that did not succeed: retry, fail, cancel or hand back. One place for workers' words and the reaper alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from leveret_core import policy
+from leveret_core.retry import RetryPolicy
+from leveret_core.states import State
+from leveret_core.store.commands import release
+from leveret_core.store.database import Connection, columns, sql
+
+_decode_policy = msgspec.json.Decoder(RetryPolicy).decode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """An attempt that ended.
+
+    Args:
+        occurrence: whose attempt.
+        outcome: `failed`, `timed_out`, `cancelled`, `released` or `lost`.
+        claim: (attempt, token) that the row must still hold; None for endings that the server decides itself.
+        error: JSON text of the error, if there is one.
+        reason: shown with a final state.
+        duration: seconds by the worker's clock, None when only the server knows.
+        may_retry: as `policy.Ended`.
+        retry_after: as `policy.Ended`.
+    """
+
+    occurrence: int
+    outcome: str
+    claim: tuple[int, str] | None = None
+    error: str | None = None
+    reason: str | None = None
+    duration: float | None = None
+    may_retry: bool = True
+    retry_after: float | None = None
+
+
+@dataclass
+class Settled:
+    """What a transaction changed: ids of occurrences, and whether the dispatcher has something to do now."""
+
+    changed: list[int] = field(default_factory=list[int])
+    wake: bool = False
+
+
+async def settle(connection: Connection, endings: Sequence[Ending]) -> Settled:
+    """Apply `endings` whose attempt still runs; the others came too late and change nothing.
+
+    Args:
+        connection: inside a transaction that holds no locks on jobs or occurrences yet.
+        endings: in any order; of several for one occurrence only the one with the current claim counts.
+    """
+    by_id: dict[int, list[Ending]] = {}
+    for ending in endings:
+        by_id.setdefault(ending.occurrence, []).append(ending)
+    ids = sorted(by_id)
+    await connection.fetch(sql("slots/lock_jobs"), ids)
+    steps: list[tuple[int, str, float | None, str | None, str | None, int, int, float | None]] = []
+    kept: list[tuple[int, str, str | None]] = []
+    for row in await connection.fetch(sql("occurrences/load_running"), ids):
+        claim = (row["attempt"], str(row["claim_token"]))
+        ending = next((e for e in by_id[row["id"]] if e.claim is None or e.claim == claim), None)
+        if ending is None:
+            continue
+        following = policy.after(
+            policy.Ended(
+                state=State(row["state"]),
+                outcome=ending.outcome,
+                attempt=row["attempt"],
+                uncharged=row["lost_count"] + row["released_count"],
+                lost_count=row["lost_count"],
+                policy=_decode_policy(row["retry"]),
+                may_retry=ending.may_retry,
+                retry_after=ending.retry_after,
+            )
+        )
+        if following.state in (State.RETRYING, State.PENDING):
+            kept.append((row["id"], ending.outcome, ending.error))
+        steps.append(
+            (
+                row["id"],
+                following.state.value,
+                following.delay,
+                ending.reason or following.reason,
+                ending.error,
+                int(ending.outcome == "lost"),
+                int(ending.outcome == "released"),
+                ending.duration,
+            )
+        )
+    if not steps:
+        return Settled()
+    if kept:
+        await connection.execute(sql("occurrences/keep_attempts"), *columns(kept, 3))
+    ended = await connection.fetch(sql("occurrences/end_attempts"), *columns(steps, 8))
+    promoted = await release(connection, policy.final_ids((row["id"], State(row["state"])) for row in ended))
+    wake = bool(promoted) or any(row["state"] in ("retrying", "pending") for row in ended)
+    return Settled([*(row["id"] for row in ended), *promoted], wake)

@@ -1,0 +1,8 @@
+-- Cancels at once what does not run, and asks for the end of what does. $1 id, $2 reason. No row: it is final, or cancelling already.
+update occurrence o
+set state = case when o.state = 'running' then 'cancelling' else 'cancelled' end::occurrence_state,
+    reason = $2,
+    retry_at = null,
+    finished_at = case when o.state = 'running' then null else now() end
+where o.id = $1 and o.state in ('waiting', 'pending', 'retrying', 'running')
+returning o.state, o.worker_id, o.attempt, o.job_id
