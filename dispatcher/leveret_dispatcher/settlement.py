@@ -65,33 +65,33 @@ async def settle(connection: Connection, endings: Sequence[Ending]) -> Settled:
     kept: list[tuple[int, str, str | None]] = []
     for row in await connection.fetch(sql("occurrences/load_running"), ids):
         claim = (row["attempt"], str(row["claim_token"]))
-        ending = next((e for e in by_id[row["id"]] if e.claim is None or e.claim == claim), None)
-        if ending is None:
+        current = next((e for e in by_id[row["id"]] if e.claim is None or e.claim == claim), None)
+        if current is None:
             continue
         following = policy.after(
             policy.Ended(
                 state=State(row["state"]),
-                outcome=ending.outcome,
+                outcome=current.outcome,
                 attempt=row["attempt"],
                 uncharged=row["lost_count"] + row["released_count"],
                 lost_count=row["lost_count"],
                 policy=_decode_policy(row["retry"]),
-                may_retry=ending.may_retry,
-                retry_after=ending.retry_after,
+                may_retry=current.may_retry,
+                retry_after=current.retry_after,
             )
         )
         if following.state in (State.RETRYING, State.PENDING):
-            kept.append((row["id"], ending.outcome, ending.error))
+            kept.append((row["id"], current.outcome, current.error))
         steps.append(
             (
                 row["id"],
                 following.state.value,
                 following.delay,
-                ending.reason or following.reason,
-                ending.error,
-                int(ending.outcome == "lost"),
-                int(ending.outcome == "released"),
-                ending.duration,
+                current.reason or following.reason,
+                current.error,
+                int(current.outcome == "lost"),
+                int(current.outcome == "released"),
+                current.duration,
             )
         )
     if not steps:
