@@ -22,34 +22,38 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LEVERET_", extra="ignore", frozen=True)
 
-    database_url: str = Field("postgresql://leveret:leveret@localhost:5432/leveret", description="Postgres")
-    redis_url: str = Field("redis://localhost:6379/0", description="Redis: who dispatches, and hints between replicas")
-    amqp_url: str = Field("amqp://guest:guest@localhost:5672/", description="RabbitMQ")
-    host: str = Field("127.0.0.1", description="address the API listens on")
-    port: int = Field(8080, ge=0, le=65535, description="port the API listens on; 0 takes a free one")
+    database_url: str = Field(default="postgresql://leveret:leveret@localhost:5432/leveret", description="Postgres")
+    redis_url: str = Field(default="redis://localhost:6379/0", description="Redis: who dispatches, and hints between replicas")
+    amqp_url: str = Field(default="amqp://guest:guest@localhost:5672/", description="RabbitMQ")
+    host: str = Field(default="127.0.0.1", description="address the API listens on")
+    port: int = Field(default=8080, ge=0, le=65535, description="port the API listens on; 0 takes a free one")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
-    lock_ttl: float = Field(15.0, gt=0, description="seconds the Redis lock of the dispatcher lasts")
-    lock_renew: float = Field(5.0, gt=0, description="seconds between renewals of the lock")
-    lock_margin: float = Field(3.0, ge=0, description="seconds of the TTL that the holder does not trust")
-    lock_retry: float = Field(1.0, gt=0, description="seconds between a candidate's tries")
-    poll_interval: float = Field(5.0, gt=0, description="seconds after which the dispatcher looks although nobody woke it")
-    schedule_batch: int = Field(500, ge=1, le=10_000, description="due jobs handled in one transaction")
-    publish_window: int = Field(10_000, ge=1, description="unclaimed doorbells of one type kept in the broker, at most")
-    ring_timeout: float = Field(60.0, gt=0, description="seconds after which an unclaimed doorbell is rung again")
-    unroutable_retry: float = Field(5.0, gt=0, description="seconds between tries while no worker is bound to a type")
+    lock_ttl: float = Field(default=15.0, gt=0, description="seconds the Redis lock of the dispatcher lasts")
+    lock_renew: float = Field(default=5.0, gt=0, description="seconds between renewals of the lock")
+    lock_margin: float = Field(default=3.0, ge=0, description="seconds of the TTL that the holder does not trust")
+    lock_retry: float = Field(default=1.0, gt=0, description="seconds between a candidate's tries")
+    poll_interval: float = Field(
+        default=5.0, gt=0, description="seconds after which the dispatcher looks although nobody woke it"
+    )
+    schedule_batch: int = Field(default=500, ge=1, le=10_000, description="due jobs handled in one transaction")
+    publish_window: int = Field(default=10_000, ge=1, description="unclaimed doorbells of one type kept in the broker, at most")
+    ring_timeout: float = Field(default=60.0, gt=0, description="seconds after which an unclaimed doorbell is rung again")
+    unroutable_retry: float = Field(default=5.0, gt=0, description="seconds between tries while no worker is bound to a type")
 
-    lease: float = Field(30.0, gt=0, description="seconds without a heartbeat after which a worker counts as lost")
-    heartbeat: float = Field(5.0, gt=0, description="seconds between a worker's heartbeats")
-    timeout_grace: float = Field(10.0, ge=0, description="seconds past a timeout before the server ends the attempt itself")
+    lease: float = Field(default=30.0, gt=0, description="seconds without a heartbeat after which a worker counts as lost")
+    heartbeat: float = Field(default=5.0, gt=0, description="seconds between a worker's heartbeats")
+    timeout_grace: float = Field(
+        default=10.0, ge=0, description="seconds past a timeout before the server ends the attempt itself"
+    )
 
-    payload_limit: int = Field(256 * 1024, ge=1, description="bytes of JSON in a payload, at most")
-    result_limit: int = Field(256 * 1024, ge=1, description="bytes of JSON in a result, at most")
-    log_limit: int = Field(2_000, ge=0, description="log records kept of one attempt, at most")
-    history_days: float = Field(30.0, gt=0, description="days a final occurrence is kept")
+    payload_limit: int = Field(default=256 * 1024, ge=1, description="bytes of JSON in a payload, at most")
+    result_limit: int = Field(default=256 * 1024, ge=1, description="bytes of JSON in a result, at most")
+    log_limit: int = Field(default=2_000, ge=0, description="log records kept of one attempt, at most")
+    history_days: float = Field(default=30.0, gt=0, description="days a final occurrence is kept")
 
-    pool_size: int = Field(8, ge=2, le=200, description="Postgres connections of the API and the ingestor, at most")
+    pool_size: int = Field(default=8, ge=2, le=200, description="Postgres connections of the API and the ingestor, at most")
 
     @field_validator("database_url", "redis_url", "amqp_url")
     @classmethod

@@ -1,0 +1,182 @@
+"""A control plane taken apart: claim desk, ingestor and one term's services on a real database, called step by step."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from leveret_core import messages
+from leveret_core.broker.base import EventMessage, Published
+from leveret_core.hints import Hint, Hints
+from leveret_core.messages import Answer, Ask, Claim, Claimed, Doorbell, Event, Finished, HandlerInfo, Hello
+from leveret_core.settings import Settings
+from leveret_core.store.creation import Created
+from leveret_core.store.database import Database
+from leveret_dispatcher.claim_desk import ClaimDesk
+from leveret_dispatcher.ingestor import Ingestor
+from leveret_dispatcher.publisher import Publisher
+from leveret_dispatcher.reaper import Reaper
+from leveret_dispatcher.retrier import Retrier
+from leveret_dispatcher.scheduler import Scheduler
+from leveret_dispatcher.term import NAME, Term, boottime
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Exchange:
+    """Where doorbells of the term under test go: a list. The adapters have contract tests of their own."""
+
+    connected: bool = True
+    outcome: Published = Published.CONFIRMED
+    rung: list[Doorbell] = field(default_factory=list[Doorbell])
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def serve_claims(self, desk: object) -> None: ...
+    async def consume_events(self, ingest: object) -> None: ...
+    async def tell_workers(self, word: object) -> None: ...
+
+    async def publish(self, doorbells: Sequence[Doorbell]) -> list[Published]:
+        self.rung.extend(doorbells)
+        return [self.outcome] * len(doorbells)
+
+
+class Control:
+    """The parts, wired by hand."""
+
+    def __init__(self, database: Database) -> None:
+        self.db = database
+        self.settings = Settings(database_url=database.url, lease=20, heartbeat=5)
+        self.hints = Hints(None)
+        self.sent: list[Hint] = []
+        self.hints.subscribe(self.sent.append)
+        self.desk = ClaimDesk(self.settings, database, self.hints)
+        self.ingestor = Ingestor(self.settings, database, self.hints)
+        self.exchange = Exchange()
+        self.created: list[Created] = []
+
+    async def term(self) -> Term:
+        """A new term: raises the epoch."""
+        epoch = await self.db.fetchval("term/raise_epoch", NAME, uuid.uuid4(), "test", 60.0)
+        return Term(self.db, epoch, boottime() + 60)
+
+    def publisher(self, term: Term, window: int = 1000, ring_timeout: float = 60) -> Publisher:
+        return Publisher(term, self.exchange, window=window, ring_timeout=ring_timeout, unroutable_retry=5)
+
+    def scheduler(self, term: Term, batch: int = 500) -> Scheduler:
+        return Scheduler(
+            term,
+            batch=batch,
+            ring_timeout=60,
+            room=lambda _: 1000,
+            ring=self.exchange.rung.extend,
+            changed=self.created.extend,
+        )
+
+    def reaper(self, term: Term, lease: float = 0.0) -> Reaper:
+        return Reaper(term, lease=lease, grace=0, reachable=lambda: True, changed=lambda _: None)
+
+    def retrier(self, term: Term) -> Retrier:
+        return Retrier(term, lambda _: None)
+
+    async def job(self, name: str = "job", **columns: Any) -> int:
+        """Insert a job; `trigger`, `retry` and `payload` are given as objects."""
+        row: dict[str, Any] = {
+            "name": name,
+            "type": "test.job",
+            "trigger": {"kind": "manual"},
+            "retry": {"max_attempts": 2, "delay": 0, "max_lost": 2},
+            "payload": {},
+        }
+        row |= columns
+        names = list(row)
+        values = [json.dumps(v) if n in ("trigger", "retry", "payload") else v for n, v in row.items()]
+        places = [f"${i}::text::jsonb" if n in ("trigger", "retry", "payload") else f"${i}" for i, n in enumerate(names, 1)]
+        statement = f"insert into job ({', '.join(names)}) values ({', '.join(places)}) returning id"
+        return int(await self.db.pool.fetchval(statement, *values))
+
+    async def worker(self) -> str:
+        """A worker that has said hello."""
+        worker = str(uuid.uuid4())
+        handlers = [HandlerInfo(pattern="#", concurrency=10)]
+        hello = Hello(worker=worker, name="w", host="h", pid=1, sdk="test", concurrency=10, handlers=handlers)
+        (reply,) = await self.desk.answer([hello])
+        assert isinstance(reply, messages.Welcome)
+        return worker
+
+    async def claim(self, worker: str, occurrence: int, attempt: int = 1) -> Answer:
+        """The desk's answer to one ask."""
+        (reply,) = await self.desk.answer([Claim(worker=worker, asks=[Ask(occurrence, attempt)])])
+        assert isinstance(reply, Claimed), reply
+        return reply.answers[0]
+
+    async def report(self, worker: str, *events: Event) -> None:
+        """Ingest one batch of events."""
+        await self.ingest(messages.encode(messages.Events(worker=worker, events=list(events))))
+
+    async def ingest(self, *bodies: bytes) -> int:
+        """Ingest message bodies; returns how many were acknowledged."""
+        acked: list[bytes] = []
+
+        def message(body: bytes) -> EventMessage:
+            async def ack() -> None:
+                acked.append(body)
+
+            return EventMessage(body, ack)
+
+        await self.ingestor.ingest([message(body) for body in bodies])
+        return len(acked)
+
+    async def row(self, occurrence: int) -> dict[str, Any]:
+        found = await self.db.pool.fetchrow("select * from occurrence where id = $1", occurrence)
+        assert found is not None
+        return dict(found)
+
+    async def states(self, job: int) -> list[str]:
+        """States of a job's occurrences in the order they were planned for."""
+        rows = await self.db.pool.fetch("select state from occurrence where job_id = $1 order by scheduled_for, id", job)
+        return [row["state"] for row in rows]
+
+    async def violations(self) -> list[str]:
+        """What must never be true of the tables, at any moment."""
+        checks = {
+            "a final occurrence holds a slot": """select s.occurrence_id from slot s join occurrence o on o.id = s.occurrence_id
+                where o.state in ('succeeded', 'failed', 'timed_out', 'cancelled', 'skipped', 'missed', 'waiting')""",
+            "a live occurrence of a limited job has no slot": """select o.id from occurrence o join job j on j.id = o.job_id
+                where j.concurrency <> 'allow' and o.state in ('pending', 'running', 'cancelling', 'retrying')
+                and not exists (select from slot s where s.occurrence_id = o.id)""",
+            "more slots than max_concurrent": """select j.id from job j join slot s on s.job_id = j.id
+                group by j.id having count(*) > j.max_concurrent""",
+            "somebody waits although a slot is free": """select j.id from job j where
+                exists (select from occurrence o where o.job_id = j.id and o.state = 'waiting')
+                and (select count(*) from slot s where s.job_id = j.id) < j.max_concurrent""",
+            "running without a worker or token": """select id from occurrence
+                where state in ('running', 'cancelling') and (worker_id is null or claim_token is null)""",
+            "final without an end": """select id from occurrence where finished_at is null
+                and state in ('succeeded', 'failed', 'timed_out', 'cancelled', 'skipped', 'missed')""",
+            "it ended before it started": "select id from occurrence where finished_at < started_at",
+        }
+        found: list[str] = []
+        for name, statement in checks.items():
+            if ids := [row[0] for row in await self.db.pool.fetch(statement)]:
+                found.append(f"{name}: {ids}")
+        return found
+
+
+def finished(answer: Answer, outcome: str = "succeeded", result: bytes = b"null", **more: Any) -> Finished:
+    """The end of a granted attempt; `result` is JSON."""
+    fields: dict[str, Any] = {"seq": 9, "duration": 0.0, "result": msgspec.Raw(result)} | more
+    return Finished(
+        occurrence=answer.occurrence,
+        attempt=answer.attempt,
+        token=answer.token,
+        outcome=outcome,  # type: ignore[arg-type]
+        **fields,
+    )
