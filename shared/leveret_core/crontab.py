@@ -14,6 +14,8 @@ from .triggers import Cron, TriggerError, describe, encode, validate, zone
 SHELL_JOB_TYPE = "shell.run"
 
 _LONGEST_NAME = 60
+_LONGEST_DESCRIPTION = 500
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ENVIRONMENT = re.compile(r"""("[^"]*"|'[^']*'|[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)""")
 _LOOKS_LIKE_ENTRY = re.compile(r"#+\s*(@[a-z]+\s|([\d*/,-]+\s+){4,5}\S)")
 _FIRST_PERCENT = re.compile(r"\\.|(%)", re.DOTALL)
@@ -96,6 +98,10 @@ def parse_crontab(text: str, *, system: bool = False, timezone: str = "UTC") -> 
                 reader.comments.clear()
             else:
                 reader.comments.append(line.lstrip("#").strip())
+        elif _CONTROL.search(line.replace("\t", " ")):
+            message = "has control characters or is not UTF-8; it may not be what it looks like, write it anew"
+            reader.problems.append(CrontabProblem(number, message))
+            reader.comments.clear()
         else:
             assignment = _ENVIRONMENT.fullmatch(line)
             if assignment:
@@ -155,13 +161,17 @@ def _take_entry(reader: _Reader, number: int, line: str) -> None:
         reader.problems.append(CrontabProblem(number, error.message))
         return
     command, stdin = _split_stdin(parts[columns])
+    if not command:
+        reader.problems.append(CrontabProblem(number, "has no command before the first %"))
+        return
     if not reader.system and command.startswith("root "):
         message = "the command begins with a user's name: read the file as a system crontab (/etc/crontab) instead"
         reader.problems.append(CrontabProblem(number, message, fatal=False))
     payload: dict[str, Any] = {"command": command, "stdin": stdin, "env": dict(reader.env)}
     if reader.system:
         payload["user"] = parts[columns - 1]
-    description = " ".join(filter(None, reader.comments)) or f"From a crontab: {describe(trigger)}"
+    comment = _CONTROL.sub(" ", " ".join(filter(None, reader.comments)))[:_LONGEST_DESCRIPTION]
+    description = comment or f"From a crontab: {describe(trigger)}"
     reader.jobs.append(
         CrontabJob(name=_slug(command), type=SHELL_JOB_TYPE, description=description, payload=payload, trigger=encode(trigger))
     )
@@ -190,7 +200,9 @@ def _slug(command: str) -> str:
     if words:
         words[0] = words[0].rsplit("/", 1)[-1]
     slug = re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
-    return slug[:_LONGEST_NAME].rstrip("-") or "command"
+    # A job's name begins with a letter.
+    slug = slug if slug[:1].isalpha() else f"run-{slug}"
+    return slug[:_LONGEST_NAME].rstrip("-")
 
 
 def _make_names_unique(jobs: list[CrontabJob]) -> None:

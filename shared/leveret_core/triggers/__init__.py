@@ -1,0 +1,40 @@
+"""Triggers: when a job is due.
+
+A trigger is one of `Cron`, `Interval`, `Once`, `Manual`: immutable, with a JSON form. Everything here is a pure function:
+fire times depend on the trigger, the instant asked for and the zone rules, and on nothing else.
+"""
+
+from __future__ import annotations
+
+from .codec import anchored, decode, encode, load, validate
+from .describe import describe
+from .fire import fire_delay, fire_times, fire_times_between, latest_fire_time, next_fire_time
+from .model import Cron, Interval, Manual, Once, Trigger, TriggerError
+from .preview import parse_after, preview, timezone_of
+from .zones import TZDATA_VERSION, zone, zone_names
+
+__all__ = [
+    "TZDATA_VERSION",
+    "Cron",
+    "Interval",
+    "Manual",
+    "Once",
+    "Trigger",
+    "TriggerError",
+    "anchored",
+    "decode",
+    "describe",
+    "encode",
+    "fire_delay",
+    "fire_times",
+    "fire_times_between",
+    "latest_fire_time",
+    "load",
+    "next_fire_time",
+    "parse_after",
+    "preview",
+    "timezone_of",
+    "validate",
+    "zone",
+    "zone_names",
+]
