@@ -1,0 +1,67 @@
+"""The API: REST, live updates and the dashboard as one ASGI app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from leveret_api import errors
+from leveret_api.dashboard import STATIC, Dashboard
+from leveret_api.live import Live
+from leveret_api.metrics import Metrics, RequestMetrics
+from leveret_api.middleware import BodyLimit, SameOrigin, SecurityHeaders
+from leveret_api.openapi import describe_errors
+from leveret_api.routers import jobs, occurrences, schedules, system
+from leveret_api.services import Services
+from leveret_api.status import Status
+
+_ABOUT = """
+Leveret runs jobs on a schedule, on workers that serve their type. Errors are problem documents (RFC 9457) whose `errors` name
+every field at fault. Lists are pages: follow `next_cursor` until it is null.
+"""
+
+
+def create_app(services: Services, *, static: Path = STATIC) -> ASGIApp:
+    """The app of one process.
+
+    Args:
+        services: what it works with, started before the app and stopped after it.
+        static: the folder of the built dashboard.
+    """
+    metrics = Metrics()
+    live = Live(services.hints, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        await live.start()
+        try:
+            yield
+        finally:
+            await live.stop()
+
+    app = FastAPI(
+        title="Leveret",
+        version=version("leveret"),
+        description=_ABOUT.strip(),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    app.state.status = Status(services)
+    app.state.metrics = metrics
+    errors.install(app)
+    describe_errors(app)
+    for router in (jobs.router, occurrences.router, schedules.router, system.router):
+        app.include_router(router)
+    # What no route answers, not a route itself: a wrong method on a known address stays 405.
+    app.router.default = Dashboard(static)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SameOrigin)
+    app.add_middleware(RequestMetrics, metrics=metrics)
+    return SecurityHeaders(live.mount(app))

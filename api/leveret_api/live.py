@@ -1,0 +1,269 @@
+"""Live updates for dashboards: what changed, never what it is. A page that hears of a change asks over REST.
+
+Every replica listens to the hints of all of them and tells its own clients; there is nothing else between the replicas.
+Any number of hints becomes at most four messages a second. Each message has a number: a client that sees a gap, or connects
+anew, asks for everything it shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from importlib.metadata import version
+from typing import Any
+
+import socketio
+from socketio.exceptions import ConnectionRefusedError as Refused
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from leveret_api.metrics import Metrics
+from leveret_api.origin import same_origin
+from leveret_core.hints import MAX_IDS, Hint, Hints
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 0.25
+"""Seconds between two messages to a client, at least."""
+SEND_TIMEOUT = 10.0
+"""Seconds a client may take to make room for a message; a slower one is cut off, and connects again if it lives."""
+MAX_CLIENTS = 2_000
+MAX_WATCHED = 20
+"""Occurrences whose logs one client watches, at most."""
+MAX_MESSAGE = 4_096
+"""Bytes of a message from a client, at most."""
+
+
+class Live:
+    """The socket.io server of one replica.
+
+    Args:
+        hints: where to hear of changes.
+        metrics: counts clients and messages.
+        interval: seconds between two messages to a client.
+        send_timeout: seconds a client may take to make room for a message.
+    """
+
+    def __init__(
+        self, hints: Hints, metrics: Metrics, *, interval: float = INTERVAL, send_timeout: float = SEND_TIMEOUT
+    ) -> None:
+        self._hints = hints
+        self._metrics = metrics
+        self._interval = interval
+        self._send_timeout = send_timeout
+        self._server = socketio.AsyncServer(
+            async_mode="asgi",
+            transports=["websocket"],
+            cors_allowed_origins=_may_connect,
+            max_http_buffer_size=MAX_MESSAGE,
+            always_connect=True,
+            async_handlers=False,
+        )
+        self._server.on("connect", self._connected)
+        self._server.on("disconnect", self._disconnected)
+        self._server.on("watch", self._watch)
+        self._server.on("unwatch", self._unwatch)
+        self._pending = Pending()
+        self._dirty = asyncio.Event()
+        self._watched: dict[str, set[int]] = {}
+        self._watchers: Counter[int] = Counter()
+        self._seq = 0
+        self._task: asyncio.Task[None] | None = None
+        self._unsubscribe = _nothing
+
+    def mount(self, app: ASGIApp) -> ASGIApp:
+        """An ASGI app that serves `/socket.io` and hands everything else to `app`."""
+        return _Bounded(socketio.ASGIApp(self._server, app), self._send_timeout)
+
+    async def start(self) -> None:
+        """Begin to listen to the hints and to tell clients."""
+        if self._task is None:
+            self._unsubscribe = self._hints.subscribe(self._note)
+            self._task = asyncio.create_task(self._tell())
+
+    async def stop(self) -> None:
+        """End it. Safe to call twice and before `start`."""
+        self._unsubscribe()
+        self._unsubscribe = _nothing
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._server.shutdown()
+
+    def _note(self, hint: Hint) -> None:
+        self._pending.add(hint, self._watchers)
+        if self._watched and not self._pending.empty:
+            self._dirty.set()
+
+    async def _tell(self) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            pending, self._pending = self._pending, Pending()
+            try:
+                await self._send(pending)
+            except Exception:
+                log.exception("live: a message was not sent")
+            await asyncio.sleep(self._interval)
+
+    async def _send(self, pending: Pending) -> None:
+        if pending.anything_changed:
+            self._seq += 1
+            self._metrics.live_messages.labels("changed").inc()
+            await self._server.emit("changed", {"seq": self._seq} | pending.body())
+        for occurrence in pending.logs:
+            self._metrics.live_messages.labels("logs").inc()
+            await self._server.emit("logs", {"occurrence": occurrence, "last_seq": None}, room=_room(occurrence))
+
+    async def _connected(self, sid: str, _: dict[str, Any]) -> None:
+        if len(self._watched) >= MAX_CLIENTS:
+            raise Refused("too many dashboards are connected to this replica")
+        if not self._watched:
+            # What was noted before is older than anything this client can have read.
+            self._pending = Pending()
+        self._watched[sid] = set()
+        self._metrics.live_clients.set(len(self._watched))
+        await self._server.emit("hello", {"version": version("leveret"), "seq": self._seq}, to=sid)
+
+    async def _disconnected(self, sid: str, *_: object) -> None:
+        for occurrence in self._watched.pop(sid, set()):
+            self._forget(occurrence)
+        self._metrics.live_clients.set(len(self._watched))
+
+    async def _watch(self, sid: str, data: object = None) -> dict[str, Any]:
+        occurrence = _occurrence_in(data)
+        watched = self._watched.get(sid)
+        if occurrence is None or watched is None:
+            return {"ok": False, "error": 'send {"occurrence": id}'}
+        if occurrence not in watched:
+            if len(watched) >= MAX_WATCHED:
+                return {"ok": False, "error": f"at most {MAX_WATCHED} occurrences can be watched"}
+            watched.add(occurrence)
+            self._watchers[occurrence] += 1
+            await self._server.enter_room(sid, _room(occurrence))
+        return {"ok": True}
+
+    async def _unwatch(self, sid: str, data: object = None) -> dict[str, Any]:
+        watched = self._watched.get(sid, set())
+        occurrence = _occurrence_in(data)
+        for left in list(watched) if occurrence is None else [occurrence]:
+            if left in watched:
+                watched.discard(left)
+                self._forget(left)
+                await self._server.leave_room(sid, _room(left))
+        return {"ok": True}
+
+    def _forget(self, occurrence: int) -> None:
+        self._watchers[occurrence] -= 1
+        if self._watchers[occurrence] <= 0:
+            del self._watchers[occurrence]
+
+
+class Pending:
+    """What changed since the last message: bounded, however many hints come."""
+
+    def __init__(self) -> None:
+        self._all_jobs = False
+        self._jobs: set[int] = set()
+        self._occurrences: set[int] = set()
+        self._overflow = False
+        self._workers = False
+        self._dispatcher = False
+        self.logs: set[int] = set()
+        """Watched occurrences that have new log records."""
+
+    def add(self, hint: Hint, watched: Counter[int]) -> None:
+        """Take a hint in. `watched` holds the occurrences whose logs somebody watches."""
+        everything = hint.topic == "resync"
+        if everything or hint.topic == "jobs":
+            self._jobs.update(hint.ids)
+            self._all_jobs |= not hint.ids or len(self._jobs) > MAX_IDS
+        if everything or hint.topic == "occurrences":
+            self._occurrences.update(hint.ids)
+            self._overflow |= not hint.ids or len(self._occurrences) > MAX_IDS
+        if everything or hint.topic == "logs":
+            self.logs |= watched.keys() & hint.ids if hint.ids else watched.keys()
+        self._workers |= everything or hint.topic == "workers"
+        self._dispatcher |= everything or hint.topic == "term"
+        if self._all_jobs:
+            self._jobs.clear()
+        if self._overflow:
+            self._occurrences.clear()
+
+    @property
+    def anything_changed(self) -> bool:
+        """Whether a `changed` message is due."""
+        return bool(self._all_jobs or self._jobs or self._occurrences or self._overflow or self._workers or self._dispatcher)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to tell anybody."""
+        return not self.anything_changed and not self.logs
+
+    def body(self) -> dict[str, Any]:
+        """The content of a `changed` message."""
+        return {
+            "jobs": True if self._all_jobs else sorted(self._jobs) or False,
+            "occurrences": sorted(self._occurrences),
+            "workers": self._workers,
+            "dispatcher": self._dispatcher,
+            "overflow": self._overflow,
+        }
+
+
+class _Bounded:
+    """Cuts off websockets whose client does not read: what waits for it is bounded by the time it may take."""
+
+    def __init__(self, app: ASGIApp, timeout: float) -> None:
+        self._app = app
+        self._timeout = timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        cut = asyncio.Event()
+
+        async def send_in_time(message: Message) -> None:
+            if cut.is_set():
+                raise OSError("the client was cut off")
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await send(message)
+            except TimeoutError:
+                cut.set()
+                raise
+
+        async def receive_until_cut() -> Message:
+            waits = {asyncio.ensure_future(receive()), asyncio.ensure_future(cut.wait())}
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                done = [wait for wait in waits if wait.done() and not cut.is_set()]
+                return done[0].result() if done else {"type": "websocket.disconnect", "code": 1013}  # type: ignore[return-value]
+            finally:
+                for wait in waits:
+                    wait.cancel()
+
+        await self._app(scope, receive_until_cut, send_in_time)
+
+
+def _may_connect(_: str | None, environ: dict[str, Any]) -> bool:
+    names = {"HTTP_ORIGIN": "origin", "HTTP_HOST": "host", "HTTP_X_FORWARDED_HOST": "x-forwarded-host"}
+    return same_origin({name: environ[key] for key, name in names.items() if key in environ})
+
+
+def _occurrence_in(data: object) -> int | None:
+    if isinstance(data, dict):
+        occurrence: object = data.get("occurrence")
+        if isinstance(occurrence, int) and not isinstance(occurrence, bool):
+            return occurrence
+    return None
+
+
+def _room(occurrence: int) -> str:
+    return f"occurrence {occurrence}"
+
+
+def _nothing() -> None:
+    return None

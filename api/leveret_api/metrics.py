@@ -1,0 +1,100 @@
+"""What Prometheus scrapes of an API replica."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from leveret_api.schemas.system import Overview, ServiceStates
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The metrics of one app, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        by_route = ("method", "route")
+        self.requests = Counter("leveret_http_requests", "Requests answered.", (*by_route, "status"), registry=self._registry)
+        self.request_seconds = Histogram(
+            "leveret_http_request_seconds", "Time to answer a request.", by_route, registry=self._registry
+        )
+        self.live_clients = self._gauge("leveret_live_clients", "Dashboards connected to this replica.")
+        self.live_messages = Counter("leveret_live_messages", "Live messages, by kind.", ("kind",), registry=self._registry)
+        self._leads = self._gauge("leveret_dispatcher_is_leader", "Whether this process holds the term.")
+        self._up = self._gauge("leveret_service_up", "Whether a service answers.", ("service",))
+        self._occurrences = self._gauge("leveret_occurrences", "Live occurrences, by state.", ("state",))
+        self._jobs = self._gauge("leveret_jobs", "Jobs, paused or not.", ("paused",))
+        self._workers = self._gauge("leveret_workers", "Workers alive.")
+        self._slots = self._gauge("leveret_worker_slots", "What the workers alive can run at once.")
+        self._running = self._gauge("leveret_worker_running", "What they ran at their last heartbeat.")
+        self._epoch = self._gauge("leveret_dispatcher_epoch", "Number of the current term.")
+        self._lag = self._gauge("leveret_dispatcher_lag_seconds", "By how much the job that is longest due is late.")
+
+    def render(self, *, leads: bool, states: ServiceStates, overview: Overview | None) -> bytes:
+        """The text of a scrape.
+
+        Args:
+            leads: whether this process holds the term.
+            states: which services answer.
+            overview: None while Postgres is away; what it tells is then not a number: an old one would mislead.
+        """
+        self._leads.set(leads)
+        for service, state in states:
+            self._up.labels(service).set(state == "ok")
+        for gauge in (self._occurrences, self._jobs):
+            gauge.clear()
+        if overview is not None:
+            for name, count in overview.occurrences.items():
+                self._occurrences.labels(name.value).set(count)
+            self._jobs.labels("true").set(overview.jobs.paused)
+            self._jobs.labels("false").set(overview.jobs.total - overview.jobs.paused)
+            self._workers.set(overview.workers.alive)
+            self._slots.set(overview.workers.slots)
+            self._running.set(overview.workers.running)
+            self._epoch.set(overview.dispatcher.epoch)
+            self._lag.set(overview.dispatcher.lag_seconds)
+        else:
+            for gauge in (self._workers, self._slots, self._running, self._epoch, self._lag):
+                gauge.set(float("nan"))
+        return generate_latest(self._registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        return Gauge(name, text, labels, registry=self._registry)
+
+
+class RequestMetrics:
+    """Counts and times requests by the route that answered them."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), 500
+
+        async def send_counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_counted)
+        finally:
+            # Never the path itself, which clients choose: every label value is kept for good.
+            route: str = getattr(scope.get("route"), "path", "other")
+            method: str = scope["method"] if scope["method"] in _METHODS else "other"
+            self.metrics.requests.labels(method, route, str(status)).inc()
+            self.metrics.request_seconds.labels(method, route).observe(time.perf_counter() - start)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -1,0 +1,63 @@
+"""The OpenAPI document: FastAPI's, with our errors in place of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from leveret_api.problems import MEDIA_TYPE
+from leveret_api.schemas.problem import ProblemDocument
+
+TAGS = [
+    {"name": "jobs", "description": "What to run, and when."},
+    {"name": "schedules", "description": "When a trigger would be due."},
+    {"name": "occurrences", "description": "Planned runs: what became of them, and what to do about them."},
+    {"name": "system", "description": "Workers, the dispatcher, health."},
+]
+_REF = {"$ref": "#/components/schemas/ProblemDocument"}
+
+
+def describe_errors(app: FastAPI) -> None:
+    """Make the app's document show every error as a problem document."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
+            )
+            app.openapi_schema = _with_problems(document)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that answers these errors, besides 422 and 503, which all of them do."""
+    texts = {
+        404: "There is no such thing",
+        409: "Its state, or another thing of that name, does not allow this",
+        412: "Its version is not that of If-Match",
+        413: "The body is too large",
+    }
+    return {status: {"description": texts[status]} for status in statuses}
+
+
+def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    model = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= model.pop("$defs") | {"ProblemDocument": model}
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            answers: dict[str, Any] = operation["responses"]
+            if path.startswith("/api/"):
+                answers["503"] = {"description": "Postgres is away; try again after Retry-After"}
+            if "422" in answers:
+                answers["422"] = {"description": "A value is wrong; `errors` names every field at fault"}
+            for status, answer in answers.items():
+                if status >= "400" and "content" not in answer:
+                    answer["content"] = {MEDIA_TYPE: {"schema": _REF}}
+    return document

@@ -1,0 +1,1 @@
+"""REST: thin translations between HTTP and the store."""

@@ -1,0 +1,192 @@
+"""Jobs over REST."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi.responses import Response as Answer
+
+from leveret_api.cursors import decode_cursor, encode_cursor
+from leveret_api.openapi import refusals
+from leveret_api.routers.parameters import (
+    ACTOR,
+    Cursor,
+    IfMatch,
+    JobRefDep,
+    Limit,
+    Text,
+    checked_key,
+    checked_reason,
+    tag,
+)
+from leveret_api.schemas.jobs import Job, JobCreate, JobPage, JobPatch, JobPut, PauseRequest
+from leveret_api.schemas.occurrences import Occurrence, TriggerRequest
+from leveret_api.schemas.triggers import FireTimes
+from leveret_api.services import Services, ServicesDep
+from leveret_core import triggers
+from leveret_core.errors import Conflict, InvalidInput
+from leveret_core.payload import encode_payload
+from leveret_core.store import commands, jobs, reads
+from leveret_core.store.jobs import Change, VersionMismatch
+from leveret_core.store.reads import JobFilter
+
+router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+
+
+@router.post("", status_code=201, operation_id="createJob", responses=refusals(409, 413))
+async def create_job(body: JobCreate, services: ServicesDep, response: Response) -> Job:
+    """Create a job. It is due from now on, never for the past."""
+    definition = body.definition(services.settings.payload_limit)
+    change = await jobs.create_job(services.database, definition, actor=ACTOR)
+    return await _changed(services, change, response)
+
+
+@router.get("", operation_id="listJobs")
+async def list_jobs(
+    services: ServicesDep,
+    type: Annotated[Text | None, Query(description="Exactly this type.")] = None,
+    tag: Annotated[Text | None, Query(description="With this tag.")] = None,
+    paused: Annotated[bool | None, Query(description="Only paused jobs, or only others.")] = None,
+    search: Annotated[Text | None, Query(max_length=200, description="A part of the name, type or description.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> JobPage:
+    """List jobs, newest first."""
+    which = JobFilter(type=type, tag=tag, paused=paused, search=search)
+    page = await reads.list_jobs(services.database, which, below=decode_cursor(cursor), limit=limit)
+    return JobPage(items=[Job.of(row) for row in page.rows], next_cursor=encode_cursor(page.next))
+
+
+@router.get("/{ref}", operation_id="getJob", responses=refusals(404))
+async def read_job(ref: JobRefDep, services: ServicesDep, response: Response) -> Job:
+    """Read a job."""
+    return await _job(services, await jobs.resolve_job(services.database, ref), response)
+
+
+@router.put(
+    "/{name}",
+    operation_id="putJob",
+    responses=refusals(412, 413) | {201: {"model": Job, "description": "There was no such job; now there is"}},
+)
+async def put_job(
+    name: Annotated[str, Path(description="Name of the job.")],
+    body: JobPut,
+    services: ServicesDep,
+    if_match: IfMatch,
+    response: Response,
+) -> Job:
+    """Make the job of this name be as defined, whether it exists or not. The same again changes nothing."""
+    definition = body.definition(name, services.settings.payload_limit)
+    change = await jobs.put_job(services.database, definition, actor=ACTOR, version=if_match)
+    return await _changed(services, change, response)
+
+
+@router.patch("/{ref}", operation_id="editJob", responses=refusals(404, 409, 412, 413))
+async def edit_job(ref: JobRefDep, body: JobPatch, services: ServicesDep, if_match: IfMatch, response: Response) -> Job:
+    """Change some fields of a job. A new trigger counts from now; an edit never fires the past."""
+    try:
+        change = await jobs.edit_job(
+            services.database,
+            ref,
+            body.changes(),
+            actor=ACTOR,
+            version=if_match if if_match is not None else body.version,
+            payload_limit=services.settings.payload_limit,
+        )
+    except VersionMismatch as error:
+        if if_match is None:
+            raise Conflict(str(error)) from error
+        raise
+    return await _changed(services, change, response)
+
+
+@router.delete("/{ref}", status_code=204, operation_id="deleteJob", responses=refusals(404, 412))
+async def delete_job(ref: JobRefDep, services: ServicesDep, if_match: IfMatch) -> Answer:
+    """Delete a job. Its name is free, what has not begun is cancelled, what runs finishes, its history stays."""
+    change = await jobs.delete_job(services.database, ref, actor=ACTOR, version=if_match)
+    services.job_changed(change.job_id)
+    services.occurrences_changed()
+    return Answer(status_code=204)
+
+
+@router.post(
+    "/{ref}/trigger",
+    status_code=202,
+    operation_id="triggerJob",
+    responses=refusals(404, 413) | {200: {"model": Occurrence, "description": "This idempotency key was used before"}},
+)
+async def trigger_job(
+    ref: JobRefDep,
+    services: ServicesDep,
+    response: Response,
+    body: TriggerRequest | None = None,
+    idempotency_key: Annotated[str | None, Header(description="As `idempotency_key` in the body.")] = None,
+) -> Occurrence:
+    """Run a job now, also a paused one. Its concurrency policy holds: the occurrence may have to wait, or be skipped."""
+    body = body or TriggerRequest()
+    key = checked_key(body.idempotency_key, "idempotency_key")
+    header = checked_key(idempotency_key, "Idempotency-Key")
+    if key is not None and header is not None and key != header:
+        raise InvalidInput.at("idempotency_key", "is not the one in the header Idempotency-Key")
+    triggered = await commands.trigger_job(
+        services.database,
+        await jobs.resolve_job(services.database, ref),
+        payload=payload_bytes(services, body.payload),
+        idempotency_key=key or header,
+        actor=ACTOR,
+    )
+    return await occurrence_made(services, triggered.occurrence_id, response, created=triggered.created)
+
+
+@router.post("/{ref}/pause", operation_id="pauseJob", responses=refusals(404))
+async def pause_job(ref: JobRefDep, services: ServicesDep, response: Response, body: PauseRequest | None = None) -> Job:
+    """Stop a job from being due. It can still be triggered."""
+    reason = checked_reason(body.reason if body else None)
+    return await _changed(services, await jobs.pause_job(services.database, ref, reason=reason, actor=ACTOR), response)
+
+
+@router.post("/{ref}/resume", operation_id="resumeJob", responses=refusals(404))
+async def resume_job(ref: JobRefDep, services: ServicesDep, response: Response) -> Job:
+    """Let a paused job be due again, from now on; what it missed while paused does not run."""
+    return await _changed(services, await jobs.resume_job(services.database, ref, actor=ACTOR), response)
+
+
+@router.get("/{ref}/next", operation_id="nextFireTimes", responses=refusals(404))
+async def next_fire_times(ref: JobRefDep, services: ServicesDep, count: Annotated[int, Query(ge=1, le=1000)] = 5) -> FireTimes:
+    """When a job will be due; for a paused one, when it would be."""
+    job = Job.of(await reads.get_job(services.database, await jobs.resolve_job(services.database, ref)))
+    left = count if job.max_runs is None else max(0, min(count, job.max_runs - job.runs))
+    trigger = triggers.load(job.trigger.model_dump())
+    now = await services.database.fetchval("jobs/clock")
+    return FireTimes.model_validate({"fire_times": triggers.preview(trigger, now, left)})
+
+
+def payload_bytes(services: Services, payload: dict[str, object] | None) -> bytes | None:
+    """A payload as the store takes it. Raises `InvalidInput`."""
+    return None if payload is None else encode_payload(payload, limit=services.settings.payload_limit).encode()
+
+
+async def occurrence_made(services: Services, occurrence_id: int, response: Response, *, created: bool) -> Occurrence:
+    """The answer to a request that made an occurrence, or found the one that an earlier request made."""
+    if created:
+        services.occurrence_changed(occurrence_id)
+    row, _ = await reads.get_occurrence(services.database, occurrence_id)
+    response.status_code = 202 if created else 200
+    response.headers["Location"] = f"/api/v1/occurrences/{occurrence_id}"
+    return Occurrence.of(row)
+
+
+async def _changed(services: Services, change: Change, response: Response) -> Job:
+    if change.changed:
+        services.job_changed(change.job_id)
+    if change.created:
+        response.status_code = 201
+        response.headers["Location"] = f"/api/v1/jobs/{change.job_id}"
+    return await _job(services, change.job_id, response)
+
+
+async def _job(services: Services, job_id: int, response: Response) -> Job:
+    row = await reads.get_job(services.database, job_id)
+    tag(response, row["version"])
+    return Job.of(row)

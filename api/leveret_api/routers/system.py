@@ -1,0 +1,83 @@
+"""Workers, the dispatcher and health over REST."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+from fastapi.responses import Response as Answer
+
+from leveret_api import plain
+from leveret_api.metrics import CONTENT_TYPE, Metrics
+from leveret_api.schemas.system import Alive, Dispatcher, Health, Overview, ServiceStates, Worker, WorkerList
+from leveret_api.services import ServicesDep
+from leveret_api.status import Status
+from leveret_core.store import reads
+from leveret_core.store.database import UNAVAILABLE
+
+router = APIRouter(tags=["system"])
+
+
+@router.get("/api/v1/workers", operation_id="listWorkers")
+async def list_workers(services: ServicesDep) -> WorkerList:
+    """List workers: those that live, and those that went within the last hour."""
+    return WorkerList(items=[Worker.of(row) for row in await reads.list_workers(services.database)])
+
+
+@router.get("/api/v1/dispatcher", operation_id="getDispatcher")
+async def read_dispatcher(request: Request) -> Dispatcher:
+    """Who dispatches."""
+    return await _status(request).dispatcher()
+
+
+@router.get("/api/v1/overview", operation_id="getOverview")
+async def read_overview(request: Request) -> Overview:
+    """The system at a glance."""
+    return await _status(request).overview()
+
+
+@router.get("/livez", operation_id="livez")
+async def is_alive() -> Alive:
+    """Whether the process answers. Restart it when it does not."""
+    return Alive()
+
+
+@router.get("/readyz", operation_id="readyz", responses={503: {"model": Health, "description": "Send requests elsewhere"}})
+async def is_ready(request: Request, response: Response) -> Health:
+    """Whether the process can serve requests: Postgres answers, and it is not about to end."""
+    health = await _status(request).health()
+    if health.status in ("unavailable", "draining"):
+        response.status_code = 503
+        response.headers["Retry-After"] = "2"
+    return health
+
+
+@router.get("/metrics", operation_id="metrics", response_class=Answer, responses={200: {"content": {CONTENT_TYPE: {}}}})
+async def read_metrics(request: Request, services: ServicesDep) -> Answer:
+    """Metrics for Prometheus."""
+    status = _status(request)
+    found: Metrics = request.app.state.metrics
+    states: ServiceStates = (await status.health()).services
+    current: Overview | None = None
+    if states.postgres == "ok":
+        try:
+            current = await status.overview()
+        except UNAVAILABLE:
+            states = states.model_copy(update={"postgres": "down"})
+    return Answer(found.render(leads=services.leads(), states=states, overview=current), media_type=CONTENT_TYPE)
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> HTMLResponse:
+    """The reference of the API as a page."""
+    return HTMLResponse(plain.reference(request.app.openapi()))
+
+
+@router.get("/plain.css", include_in_schema=False)
+async def style() -> Answer:
+    """The style of plain pages."""
+    return Answer(plain.STYLE, media_type="text/css", headers={"Cache-Control": "no-cache"})
+
+
+def _status(request: Request) -> Status:
+    status: Status = request.app.state.status
+    return status

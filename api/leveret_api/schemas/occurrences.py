@@ -1,0 +1,157 @@
+"""Occurrences, their attempts and their logs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import asyncpg
+from pydantic import BaseModel, ConfigDict, Field
+
+from leveret_core.states import State
+
+
+class Progress(BaseModel):
+    """How far the attempt says it is."""
+
+    fraction: float
+    message: str = ""
+
+
+class AttemptError(BaseModel):
+    """Why an attempt failed."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+class Occurrence(BaseModel):
+    """One planned run of a job."""
+
+    id: int
+    job_id: int
+    job_name: str
+    job_version: int
+    type: str
+    origin: Literal["schedule", "manual", "requeue"]
+    scheduled_for: datetime
+    state: State
+    reason: str | None
+    blocker_id: int | None = Field(description="The occurrence this one gave way to, or waits for.")
+    missed_count: int | None = Field(description="For `missed`: how many ticks this record stands for.")
+    missed_until: datetime | None
+    attempt: int
+    max_attempts: int
+    lost_count: int
+    worker_id: UUID | None
+    worker_name: str | None
+    progress: Progress | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration: float | None = Field(description="Seconds from the start of the last attempt to its end.")
+    retry_at: datetime | None
+    requeue_of: int | None
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Occurrence:
+        """The occurrence in a row of `reads/occurrences`."""
+        return cls.model_validate(dict(row) | {"progress": _parsed(row["progress"])})
+
+
+class Attempt(BaseModel):
+    """One attempt at an occurrence."""
+
+    attempt: int
+    state: str = Field(description="`failed`, `timed_out`, `lost`, `released`, or the occurrence's own for the last one.")
+    worker_id: UUID | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: AttemptError | None
+
+
+class OccurrenceDetail(Occurrence):
+    """One planned run, with everything known about it."""
+
+    payload: dict[str, Any]
+    result: Any
+    error: AttemptError | None
+    idempotency_key: str | None
+    attempts: list[Attempt] = Field(description="Oldest first, the current one included.")
+    rung: bool = Field(description="Whether workers have been told; false while it waits for its turn or for a worker.")
+
+    @classmethod
+    def detail(cls, row: asyncpg.Record, attempts: Sequence[asyncpg.Record]) -> OccurrenceDetail:
+        """The occurrence in a row of `reads/occurrence` with the rows of `reads/attempts`."""
+        parsed = {name: _parsed(row[name]) for name in ("progress", "payload", "result", "error")}
+        tried = [dict(attempt) | {"error": _parsed(attempt["error"])} for attempt in attempts]
+        return cls.model_validate(dict(row) | parsed | {"attempts": tried})
+
+
+class OccurrencePage(BaseModel):
+    """A page of occurrences, newest first. It can be short without being the last: only a null `next_cursor` says so."""
+
+    items: list[Occurrence]
+    next_cursor: str | None
+
+
+class LogRecord(BaseModel):
+    """One log record of an attempt."""
+
+    attempt: int
+    seq: int
+    at: datetime = Field(description="By the worker's own clock.")
+    level: str
+    message: str
+    fields: dict[str, Any] | None
+
+
+class LogPage(BaseModel):
+    """Log records, oldest first. To follow a log, ask for those `after` the last one seen, as `attempt:seq`."""
+
+    items: list[LogRecord]
+    next_cursor: str | None
+
+    @classmethod
+    def of(cls, rows: Sequence[asyncpg.Record], next_cursor: str | None) -> LogPage:
+        """The page of rows of `reads/logs`."""
+        items = [LogRecord.model_validate(dict(row) | {"fields": _parsed(row["fields"])}) for row in rows]
+        return cls(items=items, next_cursor=next_cursor)
+
+
+class _RunRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    payload: dict[str, Any] | None = Field(
+        default=None, description="Instead of the usual payload.", examples=[{"to": "ann@example.org"}]
+    )
+
+
+class TriggerRequest(_RunRequest):
+    """Runs a job now."""
+
+    idempotency_key: str | None = Field(
+        default=None,
+        description="A second request with the same key finds the first one's occurrence.",
+        examples=["order-4711"],
+    )
+
+
+class RequeueRequest(_RunRequest):
+    """Runs an ended occurrence again, as a new one."""
+
+
+class CancelRequest(BaseModel):
+    """Why an occurrence is cancelled."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str | None = Field(default=None, examples=["wrong customer"])
+
+
+def _parsed(text: str | None) -> Any:
+    return None if text is None else json.loads(text)

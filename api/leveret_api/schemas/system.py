@@ -1,0 +1,127 @@
+"""Workers, the dispatcher, and how the system is."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import asyncpg
+from pydantic import BaseModel, Field
+
+from leveret_core.patterns import queue_name
+from leveret_core.states import State
+
+ServiceState = Literal["ok", "down"]
+
+
+class Handler(BaseModel):
+    """A handler that a worker announced."""
+
+    pattern: str = Field(examples=["sendemail.*"])
+    queue: str = Field(description="The queue in RabbitMQ, for autoscalers.", examples=["jobs.sendemail.wildcard"])
+    concurrency: int
+    name: str = ""
+    timeout: float | None = None
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema", description="JSON Schema of the payload, when known.")
+    doc: str = ""
+
+
+class Worker(BaseModel):
+    """One incarnation of a worker process."""
+
+    id: UUID
+    name: str
+    host: str
+    pid: int
+    sdk: str
+    state: Literal["alive", "draining", "stopped", "lost"]
+    concurrency: int
+    running: int
+    handlers: list[Handler]
+    started_at: datetime
+    heartbeat_at: datetime
+    stopped_at: datetime | None
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Worker:
+        """The worker in a row of `reads/workers`."""
+        handlers = [handler | {"queue": queue_name(handler["pattern"])} for handler in json.loads(row["handlers"])]
+        return cls.model_validate(dict(row) | {"handlers": handlers})
+
+
+class WorkerList(BaseModel):
+    """Workers that live, and those that went within the last hour."""
+
+    items: list[Worker]
+
+
+class Dispatcher(BaseModel):
+    """Who holds the term, if anybody."""
+
+    holder: UUID | None
+    holder_name: str
+    epoch: int
+    acquired_at: datetime | None
+    since_seconds: float | None
+    lag_seconds: float = Field(description="By how much the job that is longest due is late.")
+
+
+class ServiceStates(BaseModel):
+    """Whether each service answers."""
+
+    postgres: ServiceState
+    redis: ServiceState
+    rabbitmq: ServiceState
+
+
+class JobCounts(BaseModel):
+    """Jobs that exist."""
+
+    total: int
+    paused: int
+
+
+class WorkerCounts(BaseModel):
+    """Workers alive."""
+
+    alive: int
+    slots: int = Field(description="What they can run at once.")
+    running: int = Field(description="What they ran at their last heartbeat.")
+
+
+class UpcomingJob(BaseModel):
+    """A job that is due next."""
+
+    job_id: int
+    job_name: str
+    next_fire_at: datetime
+
+
+class Overview(BaseModel):
+    """The system at a glance, at most a few seconds old."""
+
+    occurrences: dict[State, int] = Field(description="Live occurrences by state.")
+    last_hour: dict[State, int] = Field(description="Occurrences that ended within the last hour, by state.")
+    last_hour_since: datetime | None = Field(
+        description="Set when there were too many to count: `last_hour` then counts those since this time."
+    )
+    jobs: JobCounts
+    workers: WorkerCounts
+    dispatcher: Dispatcher
+    services: ServiceStates
+    upcoming: list[UpcomingJob]
+
+
+class Health(BaseModel):
+    """`degraded` serves requests, but some work waits for a service to come back."""
+
+    status: Literal["ok", "degraded", "unavailable", "draining"]
+    services: ServiceStates
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"

@@ -1,0 +1,107 @@
+"""Triggers: when a job is due."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic_core import PydanticCustomError
+
+from leveret_core import triggers
+
+_START = "Nothing is due before this time. Without an offset it is wall time in `timezone`."
+_END = "Nothing is due after this time."
+_JITTER = "Seconds over which starts are spread; never early."
+_TIME: dict[str, JsonValue] = {"format": "date-time"}
+
+
+class _Kind(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CronTrigger(_Kind):
+    """Due whenever the clock on a wall in `timezone` matches."""
+
+    kind: Literal["cron"]
+    expression: str = Field(
+        description="Five fields, six with seconds first, or an alias such as `@daily`.", examples=["0 6 * * MON-FRI"]
+    )
+    timezone: str = Field(default="UTC", description="IANA name.", examples=["Europe/Berlin"])
+    start_at: str | None = Field(default=None, description=_START, json_schema_extra=_TIME)
+    end_at: str | None = Field(default=None, description=_END, json_schema_extra=_TIME)
+    jitter: float = Field(default=0.0, ge=0, description=_JITTER)
+
+
+class IntervalTrigger(_Kind):
+    """Due every so many seconds of real time, counted from `start_at`."""
+
+    kind: Literal["interval"]
+    every: float = Field(gt=0, description="Seconds between two fire times.", examples=[300])
+    start_at: str | None = Field(
+        default=None, description="The anchor and first fire time; unless given, creation.", json_schema_extra=_TIME
+    )
+    end_at: str | None = Field(default=None, description=_END, json_schema_extra=_TIME)
+    jitter: float = Field(default=0.0, ge=0, description=_JITTER + " Less than `every`.")
+
+
+class OnceTrigger(_Kind):
+    """Due one time."""
+
+    kind: Literal["once"]
+    at: str = Field(
+        description="ISO 8601; without an offset, wall time in `timezone`.",
+        examples=["2030-01-01T08:00:00+01:00"],
+        json_schema_extra=_TIME,
+    )
+    timezone: str | None = Field(default=None, description="IANA name.")
+    jitter: float = Field(default=0.0, ge=0, description=_JITTER)
+
+
+class ManualTrigger(_Kind):
+    """Never due by itself: somebody triggers the job."""
+
+    kind: Literal["manual"]
+
+
+TriggerBody = Annotated[
+    CronTrigger | IntervalTrigger | OnceTrigger | ManualTrigger,
+    Field(discriminator="kind", examples=[{"kind": "cron", "expression": "0 6 * * *", "timezone": "Europe/Berlin"}]),
+]
+
+
+class FireTime(BaseModel):
+    """One fire time."""
+
+    utc: str = Field(examples=["2026-03-29T01:00:00Z"])
+    local: str = Field(description="The same instant in the trigger's own zone.", examples=["2026-03-29T03:00:00+02:00"])
+
+
+class FireTimes(BaseModel):
+    """Fire times in order; fewer than asked for when the schedule ends."""
+
+    fire_times: list[FireTime]
+
+
+class PreviewRequest(BaseModel):
+    """Asks when a trigger would be due."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    trigger: TriggerBody
+    after: str | None = Field(
+        default=None,
+        description="Fire times after this moment; now unless given. Without an offset, wall time in the trigger's zone.",
+        examples=["2026-03-28T00:00:00"],
+    )
+    count: int = Field(default=5, ge=1, le=1000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_trigger(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("trigger"), dict):
+            try:
+                triggers.decode(values["trigger"])
+            except triggers.TriggerError as error:
+                field = "trigger" if error.field == "trigger" else f"trigger.{error.field}"
+                raise PydanticCustomError("invalid_input", "invalid", {"problems": [(field, error.message)]}) from error
+        return values

@@ -1,0 +1,95 @@
+"""Serving an ASGI app by uvicorn, within a process that has other things to do."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from leveret_core.errors import ConfigurationError
+
+GRACE = 10
+"""Seconds that open requests and websockets get at a shutdown."""
+MAX_WEBSOCKET_MESSAGE = 65_536
+_BACKLOG = 2_048
+
+
+async def serve(app: ASGIApp, host: str, port: int, *, ready: Callable[[str], None] | None = None) -> None:
+    """Serve `app` until cancelled; then take no more connections, let open requests end, and return.
+
+    Signals are the caller's: it cancels the task that runs this.
+
+    Args:
+        app: what to serve.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        ready: called with the URL as soon as requests are answered.
+
+    Raises:
+        ConfigurationError: the address cannot be listened on, or the app did not start.
+    """
+    with _listen(host, port) as listener:
+        server = _Server(
+            uvicorn.Config(
+                app,
+                ws="websockets-sansio",
+                ws_max_size=MAX_WEBSOCKET_MESSAGE,
+                timeout_graceful_shutdown=GRACE,
+                timeout_keep_alive=30,
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+            ),
+            lambda: ready(_url(listener)) if ready is not None else None,
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await serving
+            raise
+        if not server.started:
+            raise ConfigurationError("the API did not start; its log says why")
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigurationError(
+                f"port {port} on {host} is taken by another program; choose another with --port or LEVERET_PORT"
+            ) from error
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port} ({error.strerror or error}); choose others with --host and --port"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

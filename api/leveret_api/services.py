@@ -1,0 +1,66 @@
+"""What the API works with. The composition root makes it, starts and stops its parts, and hands it to `create_app`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from redis.asyncio import Redis
+
+from leveret_core.broker.base import ServerBroker
+from leveret_core.hints import Hint, Hints
+from leveret_core.settings import Settings
+from leveret_core.store.database import Database
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass
+class Services:
+    """The parts of this process that requests use.
+
+    Args:
+        settings: of this process.
+        database: started before the first request, stopped after the last.
+        broker: to tell workers about a cancel; used while connected.
+        hints: to tell the dispatcher and the dashboards that something changed.
+        redis: pinged for `/readyz` and `/metrics`; None when this process does without Redis.
+        leads: whether this process holds the term, for `/metrics`.
+        draining: set it before a shutdown, so that `/readyz` sends new requests elsewhere.
+    """
+
+    settings: Settings
+    database: Database
+    broker: ServerBroker
+    hints: Hints
+    redis: Redis | None
+    leads: Callable[[], bool] = _never
+    draining: bool = False
+
+    def job_changed(self, job_id: int) -> None:
+        """Tell everybody that a job is another now; call it after the commit."""
+        self.hints.send(Hint("jobs", (job_id,)))
+        self.hints.send(Hint("wake"))
+
+    def occurrence_changed(self, occurrence_id: int) -> None:
+        """Tell everybody that an occurrence is another now; call it after the commit."""
+        self.hints.send(Hint("occurrences", (occurrence_id,)))
+        self.hints.send(Hint("wake"))
+
+    def occurrences_changed(self) -> None:
+        """Tell everybody that some occurrences are others now; call it after the commit."""
+        self.hints.send(Hint("occurrences"))
+        self.hints.send(Hint("wake"))
+
+
+async def services_of(request: Request) -> Services:
+    """The services of the app that a request came to."""
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(services_of)]

@@ -1,0 +1,118 @@
+"""How the system is: which services answer, what is live, who dispatches."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from leveret_api.cached import Cached
+from leveret_api.schemas.system import Dispatcher, Health, Overview, ServiceStates
+from leveret_api.services import Services
+from leveret_core.store.database import UNAVAILABLE
+
+MAX_COUNTED = 100_000
+"""Finished occurrences that are counted for the last hour, at most."""
+_UPCOMING = 10
+_PING_TIMEOUT = 2.0
+
+
+class Status:
+    """Answers the pages about the system, from values that many readers share.
+
+    Args:
+        services: of this process.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._states = Cached(self._ping, 1.0)
+        self._overview = Cached(self._load_overview, 1.0)
+
+    async def health(self) -> Health:
+        """Whether this process can serve requests; never raises."""
+        states = await self._states.get()
+        if states.postgres == "down":
+            return Health(status="unavailable", services=states)
+        if self._services.draining:
+            return Health(status="draining", services=states)
+        return Health(status="ok" if states == _ALL_OK else "degraded", services=states)
+
+    async def overview(self) -> Overview:
+        """The system at a glance, a second old, or older where counting takes long.
+
+        Raises:
+            UNAVAILABLE: Postgres does not answer.
+        """
+        return await self._overview.get()
+
+    async def dispatcher(self) -> Dispatcher:
+        """Who holds the term.
+
+        Raises:
+            UNAVAILABLE: Postgres does not answer.
+        """
+        row = await self._services.database.fetchrow("reads/dispatcher")
+        assert row is not None
+        return Dispatcher.model_validate(dict(row))
+
+    async def _ping(self) -> ServiceStates:
+        postgres, redis = await asyncio.gather(self._postgres_answers(), self._redis_answers())
+        return ServiceStates(
+            postgres="ok" if postgres else "down",
+            redis="ok" if redis else "down",
+            rabbitmq="ok" if self._services.broker.connected else "down",
+        )
+
+    async def _postgres_answers(self) -> bool:
+        try:
+            async with asyncio.timeout(_PING_TIMEOUT):
+                return bool(await self._services.database.fetchval("reads/ping"))
+        except UNAVAILABLE:
+            return False
+
+    async def _redis_answers(self) -> bool:
+        if self._services.redis is None:
+            return True
+        try:
+            async with asyncio.timeout(_PING_TIMEOUT):
+                return bool(await self._services.redis.ping())
+        except (RedisError, OSError, TimeoutError):
+            return False
+
+    async def _load_overview(self) -> Overview:
+        db = self._services.database
+        live = await db.fetch("reads/count_live")
+        finished = await db.fetch("reads/count_finished", MAX_COUNTED)
+        jobs = await db.fetchrow("reads/count_jobs")
+        workers = await db.fetchrow("reads/count_workers")
+        upcoming = await db.fetch("reads/upcoming", _UPCOMING)
+        assert jobs is not None
+        assert workers is not None
+        counts: dict[str, int] = dict.fromkeys(("waiting", "pending", "running", "cancelling", "retrying"), 0)
+        return Overview.model_validate(
+            {
+                "occurrences": counts | {row["state"]: row["count"] for row in live},
+                "last_hour": {row["state"]: row["count"] for row in finished},
+                "last_hour_since": _capped_since(finished),
+                "jobs": dict(jobs),
+                "workers": dict(workers),
+                "dispatcher": await self.dispatcher(),
+                "services": await self._states.get(),
+                "upcoming": [
+                    {"job_id": row["id"], "job_name": row["name"], "next_fire_at": row["next_fire_at"]} for row in upcoming
+                ],
+            }
+        )
+
+
+def _capped_since(finished: list[Any]) -> datetime | None:
+    if not finished or finished[0]["total"] < MAX_COUNTED:
+        return None
+    since: datetime = min(row["since"] for row in finished)
+    return since
+
+
+_ALL_OK = ServiceStates(postgres="ok", redis="ok", rabbitmq="ok")

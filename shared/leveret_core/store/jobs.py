@@ -1,0 +1,311 @@
+"""Changing jobs. Each change is one transaction under the job's lock, with its line in the audit; none ever fires the past."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from leveret_core import triggers
+from leveret_core.errors import Conflict, InvalidInput, LeveretError, NotFound
+from leveret_core.job_definition import JobDefinition, check, default_of
+from leveret_core.payload import encode_payload
+from leveret_core.retry import RetryPolicy
+from leveret_core.store.database import Connection, Database, sql
+from leveret_core.triggers import Interval, Manual, Once, Trigger
+
+JOB_DELETED = "job deleted"
+"""Reason of the occurrences that a deleted job leaves cancelled."""
+_MAX_ID = 2**63 - 1
+_DEADLOCK_TRIES = 3
+
+JobRef = int | str
+"""A job's id, or its name, which never is all digits."""
+
+
+class VersionMismatch(LeveretError):
+    """The caller wanted to change another version of the job than there is."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a change came to: `fields` names what differs now, and is empty when all was so already."""
+
+    job_id: int
+    created: bool = False
+    fields: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is different from before."""
+        return self.created or bool(self.fields)
+
+
+def job_ref(text: str) -> JobRef:
+    """The id or name that `text` is."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _MAX_ID else text
+
+
+async def resolve_job(db: Database, ref: JobRef) -> int:
+    """The id of a job.
+
+    Raises:
+        NotFound: there is none, or it was deleted.
+    """
+    job_id = await db.fetchval("jobs/resolve", *_key(ref))
+    if job_id is None:
+        raise _missing(ref)
+    found: int = job_id
+    return found
+
+
+async def create_job(db: Database, definition: JobDefinition, *, actor: str) -> Change:
+    """Make a job that is due from now on.
+
+    Args:
+        actor: who asks, for the audit.
+
+    Raises:
+        Conflict: the name is taken.
+        InvalidInput: the trigger would never fire.
+    """
+    async with db.transaction() as connection:
+        made = await _insert(connection, definition, actor)
+        if made is None:
+            taken = await connection.fetchval(sql("jobs/resolve"), None, definition.name)
+            raise Conflict(f"there is a job named {definition.name} already" + (f": job {taken}" if taken else ""))
+        return made
+
+
+async def put_job(db: Database, definition: JobDefinition, *, actor: str, version: int | None = None) -> Change:
+    """Make the job of that name be as defined; the same definition again changes nothing.
+
+    Args:
+        actor: who asks, for the audit.
+        version: what the existing job's version has to be; None for any.
+
+    Raises:
+        InvalidInput: a new or changed trigger would never fire.
+        VersionMismatch: the version is another, or there is no such job.
+    """
+    while True:
+        async with db.transaction() as connection:
+            row = await connection.fetchrow(sql("jobs/lock"), None, definition.name)
+            if row is not None:
+                return await _update(connection, row, definition, actor=actor, version=version)
+            if version is not None:
+                raise VersionMismatch(f"there is no job named {definition.name}")
+            made = await _insert(connection, definition, actor)
+            if made is not None:
+                return made
+        # Another made it just now: the next turn finds that one.
+
+
+async def edit_job(
+    db: Database, ref: JobRef, changes: Mapping[str, object], *, actor: str, version: int | None, payload_limit: int
+) -> Change:
+    """Replace some fields of a job.
+
+    Args:
+        changes: fields as JSON values; each replaces the old value whole, except `retry`, whose own fields are replaced one
+            by one. None puts the default back.
+        actor: who asks, for the audit.
+        version: what the job's version has to be; None for any.
+        payload_limit: bytes of JSON the payload may have.
+
+    Raises:
+        NotFound: there is no such job.
+        InvalidInput: a value is wrong, or the new trigger would never fire.
+        Conflict: the new name is taken.
+        VersionMismatch: the version is another.
+    """
+    try:
+        async with db.transaction() as connection:
+            row = await _lock(connection, ref)
+            given = {name: default_of(name) if value is None else value for name, value in changes.items()}
+            if isinstance(retry := changes.get("retry"), Mapping):
+                merged = json.loads(row["retry"]) | dict(retry)
+                given["retry"] = {name: value for name, value in merged.items() if value is not None}
+            checked = check(given, payload_limit=payload_limit)
+            definition = msgspec.structs.replace(_definition(row), **checked)
+            return await _update(connection, row, definition, actor=actor, version=version)
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict(f"there is a job named {changes.get('name')} already") from error
+
+
+async def pause_job(db: Database, ref: JobRef, *, reason: str | None, actor: str) -> Change:
+    """Stop a job from being due; it can still be triggered. Pausing a paused job only replaces its reason.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    async with db.transaction() as connection:
+        row = await _lock(connection, ref)
+        await connection.execute(sql("jobs/pause"), row["id"], reason)
+        await _audit(connection, actor, "pause", row["id"], {"reason": reason})
+        return Change(row["id"], fields=("paused",))
+
+
+async def resume_job(db: Database, ref: JobRef, *, actor: str) -> Change:
+    """Let a paused job be due again, from now on. Resuming a job that is not paused changes nothing.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    async with db.transaction() as connection:
+        row = await _lock(connection, ref)
+        if row["paused_at"] is None:
+            return Change(row["id"])
+        definition = _definition(row)
+        due = None if _used_up(definition, row) else triggers.next_fire_time(definition.trigger, await _clock(connection))
+        await connection.execute(sql("jobs/resume"), row["id"], due)
+        await _audit(connection, actor, "resume", row["id"], {})
+        return Change(row["id"], fields=("paused",))
+
+
+async def delete_job(db: Database, ref: JobRef, *, actor: str, version: int | None = None) -> Change:
+    """Delete a job: its name is free, what has not begun is cancelled, what runs finishes, its history stays.
+
+    Raises:
+        NotFound: there is no such job.
+        VersionMismatch: the version is another.
+    """
+    tries = 1
+    while True:
+        try:
+            async with db.transaction() as connection:
+                row = await _lock(connection, ref)
+                _check_version(row, version)
+                await connection.execute(sql("jobs/delete"), row["id"])
+                cancelled = await connection.fetchval(sql("jobs/cancel_unstarted"), row["id"], JOB_DELETED)
+                await _audit(connection, actor, "delete", row["id"], {"name": row["name"], "cancelled": cancelled})
+                return Change(row["id"], fields=("deleted",))
+        except asyncpg.DeadlockDetectedError:
+            # Occurrences of a job without slots are claimed without the job's lock.
+            if tries == _DEADLOCK_TRIES:
+                raise
+            tries += 1
+
+
+async def _insert(connection: Connection, definition: JobDefinition, actor: str) -> Change | None:
+    now = await _clock(connection)
+    definition = msgspec.structs.replace(definition, trigger=triggers.anchored(definition.trigger, now))
+    due = _first_due(definition.trigger, now)
+    job_id = await connection.fetchval(sql("jobs/insert"), *_values(definition), due)
+    if job_id is None:
+        return None
+    await _audit(connection, actor, "create", job_id, {"name": definition.name})
+    return Change(job_id, created=True)
+
+
+async def _update(
+    connection: Connection, row: asyncpg.Record, definition: JobDefinition, *, actor: str, version: int | None
+) -> Change:
+    _check_version(row, version)
+    old, now = _definition(row), await _clock(connection)
+    definition = msgspec.structs.replace(definition, trigger=_kept_anchor(definition.trigger, old.trigger, now))
+    due = row["next_fire_at"]
+    if definition.trigger != old.trigger:
+        due = _first_due(definition.trigger, now)
+    elif due is None:
+        # It may have been used up before, and not be now.
+        due = triggers.next_fire_time(definition.trigger, now)
+    if row["paused_at"] is not None or _used_up(definition, row):
+        due = None
+    changed = await connection.fetchrow(sql("jobs/update"), *_values(definition), due, row["id"])
+    if changed is None:
+        return Change(row["id"])
+    fields = tuple(changed["fields"])
+    if "max_concurrent" in fields:
+        await connection.fetch(sql("slots/promote"), [row["id"]])
+    await _audit(connection, actor, "edit", row["id"], {"fields": fields, "version": changed["version"]})
+    return Change(row["id"], fields=fields)
+
+
+def _first_due(trigger: Trigger, now: datetime) -> datetime | None:
+    due = triggers.next_fire_time(trigger, now)
+    if due is not None or isinstance(trigger, Manual):
+        return due
+    if isinstance(trigger, Once):
+        raise InvalidInput.at("trigger.at", f"is in the past; the server's clock says {now.isoformat(timespec='seconds')}")
+    if trigger.end_at is not None:
+        raise InvalidInput.at("trigger.end_at", "comes before the next fire time, so that the job would never be due")
+    raise InvalidInput.at("trigger", "would never be due")
+
+
+def _kept_anchor(new: Trigger, old: Trigger, now: datetime) -> Trigger:
+    """An interval that was given without its start keeps the one it has, unless something else about it changes."""
+    if isinstance(new, Interval) and isinstance(old, Interval) and new.start_at is None:
+        kept = msgspec.structs.replace(new, start_at=old.start_at)
+        if kept == old:
+            return kept
+    return triggers.anchored(new, now)
+
+
+def _used_up(definition: JobDefinition, row: asyncpg.Record) -> bool:
+    runs: int = row["runs"]
+    return definition.max_runs is not None and runs >= definition.max_runs
+
+
+def _values(definition: JobDefinition) -> tuple[object, ...]:
+    return (
+        definition.name,
+        definition.type,
+        definition.description,
+        list(definition.tags),
+        encode_payload(definition.payload, limit=None),
+        json.dumps(triggers.encode(definition.trigger)),
+        definition.concurrency,
+        definition.max_concurrent,
+        definition.max_waiting,
+        definition.catch_up,
+        definition.catch_up_window,
+        definition.timeout,
+        json.dumps(msgspec.structs.asdict(definition.retry)),
+        definition.max_runs,
+    )
+
+
+def _definition(row: asyncpg.Record) -> JobDefinition:
+    values: dict[str, Any] = {name: row[name] for name in JobDefinition.__struct_fields__}
+    values["tags"] = tuple(row["tags"])
+    values["payload"] = json.loads(row["payload"])
+    values["trigger"] = triggers.load(json.loads(row["trigger"]))
+    values["retry"] = msgspec.convert(json.loads(row["retry"]), RetryPolicy)
+    return JobDefinition(**values)
+
+
+async def _lock(connection: Connection, ref: JobRef) -> asyncpg.Record:
+    row = await connection.fetchrow(sql("jobs/lock"), *_key(ref))
+    if row is None:
+        raise _missing(ref)
+    return row
+
+
+async def _clock(connection: Connection) -> datetime:
+    now: datetime = await connection.fetchval(sql("jobs/clock"))
+    return now
+
+
+async def _audit(connection: Connection, actor: str, action: str, job_id: int, detail: dict[str, object]) -> None:
+    await connection.execute(sql("jobs/audit"), actor, action, job_id, json.dumps(detail))
+
+
+def _check_version(row: asyncpg.Record, version: int | None) -> None:
+    if version is not None and version != row["version"]:
+        raise VersionMismatch(
+            f"job {row['id']} is at version {row['version']}, not {version}; read it again before changing it"
+        )
+
+
+def _key(ref: JobRef) -> tuple[int | None, str | None]:
+    return (ref, None) if isinstance(ref, int) else (None, ref)
+
+
+def _missing(ref: JobRef) -> NotFound:
+    return NotFound(f"there is no job {ref}" if isinstance(ref, int) else f"there is no job named {ref}")

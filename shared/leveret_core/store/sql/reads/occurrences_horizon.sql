@@ -1,0 +1,4 @@
+-- Where the scan of `occurrences` ended. $1 below, $2 how many
+select min(id) as id, count(*) as scanned from (
+    select id from occurrence where id < $1 order by id desc limit $2
+) s
