@@ -8,6 +8,7 @@ import socket
 import uuid
 from collections.abc import Awaitable, Callable
 
+from leveret_core.cancellation import heed_cancellation
 from leveret_core.errors import TermOver
 from leveret_core.hints import Hint, Hints
 from leveret_core.settings import Settings
@@ -84,6 +85,7 @@ class Candidate:
                 statement, NAME, self._holder, self._holder_name, settings.lock_ttl, timeout=5
             )
         except UNAVAILABLE as error:
+            heed_cancellation()
             log.warning("term: Postgres cannot be asked (%s); trying again", error)
             await self._give_back()
             return None
@@ -141,6 +143,7 @@ class Candidate:
         try:
             epoch = await self._database.fetchval("term/renew", NAME, term.epoch, self._settings.lock_ttl, timeout=5)
         except UNAVAILABLE as error:
+            heed_cancellation()
             log.warning("term: the lease was not renewed (%s)", error)
             return None
         return epoch is not None

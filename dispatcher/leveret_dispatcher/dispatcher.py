@@ -11,6 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from leveret_core.broker.base import ServerBroker
+from leveret_core.cancellation import heed_cancellation
 from leveret_core.errors import TermOver
 from leveret_core.hints import Hint, Hints
 from leveret_core.settings import Settings
@@ -140,6 +141,7 @@ class Dispatcher:
                 log.warning("%s: Postgres cannot be asked (%s: %s); trying again", name, type(error).__name__, error)
             except Exception:
                 log.exception("%s: failed; trying again", name)
+            heed_cancellation()
             await asyncio.sleep(FAILURE_PAUSE)
 
     def _on_hint(self, hint: Hint) -> None:

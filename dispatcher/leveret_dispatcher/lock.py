@@ -7,6 +7,8 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from leveret_core.cancellation import heed_cancellation
+
 KEY = "leveret:dispatcher"
 
 _RENEW = """
@@ -46,6 +48,7 @@ class RedisLock:
                 return True
             return await self._redis.get(KEY) == self._token.encode()
         except (RedisError, OSError, TimeoutError) as error:
+            heed_cancellation()
             raise LockUnknown(str(error)) from error
 
     async def renew(self) -> bool:
@@ -68,4 +71,5 @@ class RedisLock:
         try:
             return bool(await cast("Any", self._redis.eval(script, 1, KEY, self._token, *args)))
         except (RedisError, OSError, TimeoutError) as error:
+            heed_cancellation()
             raise LockUnknown(str(error)) from error

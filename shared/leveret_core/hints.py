@@ -13,6 +13,8 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from leveret_core.cancellation import heed_cancellation
+
 log = logging.getLogger(__name__)
 
 CHANNEL = "leveret:hints"
@@ -96,7 +98,12 @@ class Hints:
             pipeline = self._redis.pipeline(transaction=False)
             for body in batch:
                 pipeline.publish(CHANNEL, body)
-            await pipeline.execute()
+            try:
+                await pipeline.execute()
+            except BaseException:
+                # Failed, or cancelled halfway by `stop`: the next try sends them, twice at worst.
+                self._outbox.extendleft(reversed(batch))
+                raise
 
     async def _publish(self) -> None:
         while True:
@@ -105,6 +112,7 @@ class Hints:
             try:
                 await asyncio.wait_for(self._flush(), 2)
             except (RedisError, OSError, TimeoutError):
+                heed_cancellation()
                 await asyncio.sleep(1)
             else:
                 await asyncio.sleep(0.02)  # equal hints of the next moment become one
@@ -126,16 +134,17 @@ class Hints:
                         await pubsub.ping()
                         continue
                     data: object = message["data"]
-                    if isinstance(data, bytes):
+                    if message["type"] == "message" and isinstance(data, bytes):
                         self._receive(data)
             except (RedisError, OSError, TimeoutError):
+                heed_cancellation()
                 first = False
                 await asyncio.sleep(1)
             finally:
                 try:
                     await pubsub.aclose()  # type: ignore[no-untyped-call]
                 except (RedisError, OSError, TimeoutError):
-                    log.debug("hints: the subscription was already gone")
+                    heed_cancellation()
 
     def _receive(self, data: bytes) -> None:
         origin, _, body = data.partition(b" ")
