@@ -1,0 +1,40 @@
+"""One occurrence in the worker's hands, from its first doorbell until its end is confirmed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leveret_core.broker.base import Delivery
+from leveret_core.messages import Answer
+
+if TYPE_CHECKING:
+    from leveret._lanes import Lane
+    from leveret._runner import Run
+
+Key = tuple[int, int]
+"""Occurrence and attempt."""
+
+
+class Held:
+    """An attempt that was rung for: waiting, asked for, granted, running, or reported and not yet confirmed.
+
+    Attributes:
+        deliveries: its doorbells that are not settled yet; more than one when it was rung again.
+        settled: doorbells are acknowledged as they come, because the claim in Postgres protects the attempt.
+        over: it has ended as far as this worker goes; only the confirmation of its last event may be missing.
+        worker: the incarnation that the claim was granted to.
+        granted_at: when the answer came, by the event loop's clock.
+    """
+
+    __slots__ = ("answer", "deliveries", "granted_at", "key", "lane", "over", "run", "settled", "worker")
+
+    def __init__(self, key: Key, lane: Lane, delivery: Delivery) -> None:
+        self.key = key
+        self.lane = lane
+        self.deliveries = [delivery]
+        self.settled = False
+        self.over = False
+        self.answer: Answer | None = None
+        self.worker = ""
+        self.granted_at = 0.0
+        self.run: Run | None = None

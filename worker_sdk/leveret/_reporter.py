@@ -1,0 +1,133 @@
+"""What one attempt says about itself: numbered log, progress and finished events."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from leveret._text import clean
+from leveret_core.messages import Event, Finished, JobError, Log, Progress
+
+Level = Literal["debug", "info", "warning", "error", "critical"]
+
+MESSAGE_LIMIT = 8_192
+"""Characters of one log message; longer ones lose their middle."""
+PROGRESS_INTERVAL = 0.1
+"""Seconds in which several reports of progress become one."""
+
+_NULL = msgspec.Raw(b"null")
+
+
+class Ending(msgspec.Struct):
+    """How an attempt ended, before it is sent: the fields of `Finished` that the handler decides."""
+
+    outcome: Literal["succeeded", "failed", "timed_out", "cancelled", "released"]
+    result: msgspec.Raw = _NULL
+    error: JobError | None = None
+    retry: bool = True
+    retry_after: float | None = None
+
+
+class Reporter:
+    """Numbers the events of one attempt, logs apart from the rest, and passes them on. Safe to use from any thread.
+
+    Args:
+        sink: takes every event; called from the thread that reports, so it must be safe from any.
+        later: calls a function after some seconds, from any thread; gathers reports of progress.
+        log_limit: log records passed on, at most; one more tells that the rest was left out.
+    """
+
+    __slots__ = ("_later", "_log_seq", "_logs_left", "_progress", "_seq", "_sink", "attempt", "closed", "occurrence", "token")
+
+    def __init__(
+        self,
+        sink: Callable[[Event], None],
+        later: Callable[[float, Callable[[], None]], None],
+        *,
+        occurrence: int,
+        attempt: int,
+        token: str,
+        log_limit: int,
+    ) -> None:
+        self.occurrence = occurrence
+        self.attempt = attempt
+        self.token = token
+        self.closed = False
+        self._sink = sink
+        self._later = later
+        self._logs_left = log_limit
+        self._log_seq = itertools.count(1)
+        self._seq = itertools.count(1)
+        self._progress: tuple[float, str] | None = None
+
+    def log(self, level: Level, message: str, fields: dict[str, Any] | None = None, at: datetime | None = None) -> None:
+        """Report one log record; `at` defaults to now. Ignored once the attempt has been reported as over."""
+        if self.closed or self._logs_left < 0:
+            return
+        self._logs_left -= 1
+        if self._logs_left < 0:
+            level, message, fields = "warning", "too many log records in this attempt; the rest is not kept", None
+        self._sink(
+            Log(
+                occurrence=self.occurrence,
+                attempt=self.attempt,
+                token=self.token,
+                seq=next(self._log_seq),
+                at=at or datetime.now(UTC),
+                level=level,
+                message=clean(message, MESSAGE_LIMIT),
+                fields=fields,
+            )
+        )
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Report progress; of several reports within `PROGRESS_INTERVAL` the last counts.
+
+        Raises:
+            ValueError: `fraction` is not a number.
+        """
+        if math.isnan(fraction):
+            raise ValueError("progress must be a fraction from 0 to 1, not NaN")
+        if self.closed:
+            return
+        armed = self._progress is not None
+        self._progress = (min(1.0, max(0.0, float(fraction))), message)
+        if not armed:
+            self._later(PROGRESS_INTERVAL, self._flush_progress)
+
+    def close(self, ending: Ending, duration: float) -> Finished:
+        """The last event of the attempt, to be sent by the caller. Whatever is reported later is ignored."""
+        self._flush_progress()
+        self.closed = True
+        return Finished(
+            occurrence=self.occurrence,
+            attempt=self.attempt,
+            token=self.token,
+            seq=next(self._seq),
+            outcome=ending.outcome,
+            duration=duration,
+            result=ending.result,
+            error=ending.error,
+            retry=ending.retry,
+            retry_after=ending.retry_after,
+        )
+
+    def _flush_progress(self) -> None:
+        latest, self._progress = self._progress, None
+        if latest is None or self.closed:
+            return
+        self._sink(
+            Progress(
+                occurrence=self.occurrence,
+                attempt=self.attempt,
+                token=self.token,
+                seq=next(self._seq),
+                fraction=latest[0],
+                message=clean(latest[1], MESSAGE_LIMIT),
+            )
+        )

@@ -1,0 +1,189 @@
+"""Handlers, and where `@job` keeps them until a worker serves them."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from leveret._parameters import Parameters, code_of
+from leveret.errors import ConfigurationError, InvalidInput
+from leveret_core.messages import HandlerInfo
+from leveret_core.patterns import check_pattern, matches, queue_name
+
+DEFAULT_CONCURRENCY = 10
+MAX_CONCURRENCY = 50_000
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, eq=False)
+class Handler:
+    """A function and the pattern of job types it serves.
+
+    Args:
+        function: async, or plain (then it runs in a thread).
+        pattern: a type such as `sendemail.welcome`, or with `*` for one word and `#` for any number of words.
+        concurrency: runs at the same time in one worker, at most.
+        timeout: seconds an attempt may take, where its job does not say; None for no limit.
+        process: run it in a child process of its own, which can be killed: for plain functions that keep a core busy.
+
+    Raises:
+        InvalidInput: one of them cannot work; the message says why.
+    """
+
+    function: Callable[..., Any]
+    pattern: str
+    concurrency: int = DEFAULT_CONCURRENCY
+    timeout: float | None = None
+    process: bool = False
+    kind: Literal["async", "thread", "process"] = field(init=False)
+    parameters: Parameters = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_pattern(self.pattern)
+        where = f"@job({self.pattern!r}) on {self.name}"
+        if not callable(self.function):
+            raise InvalidInput.at(where, "is not on a function")
+        if not 1 <= self.concurrency <= MAX_CONCURRENCY:
+            raise InvalidInput.at(where, f"concurrency must be from 1 to {MAX_CONCURRENCY}, not {self.concurrency!r}")
+        if self.timeout is not None and not (math.isfinite(self.timeout) and self.timeout > 0):
+            raise InvalidInput.at(where, f"timeout must be a number of seconds above 0, not {self.timeout!r}")
+        call = code_of(self.function)
+        if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
+            raise InvalidInput.at(where, "is on a generator; report with ctx.progress(), and return the result")
+        is_async = inspect.iscoroutinefunction(call)
+        if self.process and (is_async or "<" in getattr(self.function, "__qualname__", "<")):
+            raise InvalidInput.at(where, "process=True needs a plain function defined at the top of a module")
+        # The dataclass is frozen for its users; these two follow from the rest.
+        object.__setattr__(self, "kind", "process" if self.process else "async" if is_async else "thread")
+        object.__setattr__(self, "parameters", Parameters(self.function, where))
+
+    @property
+    def name(self) -> str:
+        """Module and name of the function."""
+        code = code_of(self.function) if callable(self.function) else type(self.function)
+        return f"{code.__module__}.{code.__qualname__}"
+
+    def info(self) -> HandlerInfo:
+        """The handler as announced to the servers."""
+        return HandlerInfo(
+            pattern=self.pattern,
+            concurrency=self.concurrency,
+            name=self.name,
+            timeout=self.timeout,
+            schema=self.parameters.schema,
+            doc=(inspect.getdoc(self.function) or "").split("\n\n")[0][:1000],
+        )
+
+
+class Registry:
+    """Handlers by pattern. `@leveret.job` adds to a registry of the process; one's own serve tests and embedding."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler] = {}
+
+    @property
+    def handlers(self) -> list[Handler]:
+        """All handlers, in the order of their definition."""
+        return list(self._handlers.values())
+
+    def job(
+        self,
+        pattern: str,
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        timeout: float | None = None,
+        process: bool = False,
+    ) -> Callable[[F], F]:
+        """Make a function the handler of all job types that match `pattern`. The function itself stays as it is.
+
+        The fields of a job's payload become arguments of the same names, converted and checked by their type hints.
+
+        Args:
+            pattern: a type such as `sendemail.welcome`, or with `*` for one word and `#` for any number of words.
+            concurrency: runs at the same time in one worker, at most. Default 10.
+            timeout: seconds an attempt may take, where its job does not say. Default: no limit.
+            process: run it in a child process that can be killed; for plain functions that keep a core busy. Default: no.
+
+        Raises:
+            InvalidInput: the pattern is wrong or already served, or the function cannot be a handler.
+        """
+        if not isinstance(pattern, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # the user may not check types
+            raise InvalidInput.at("pattern", "write @job('sendemail.*'): the pattern of the job types comes first")
+
+        def register(function: F) -> F:
+            self.add(Handler(function, pattern, concurrency, timeout, process))
+            return function
+
+        return register
+
+    def add(self, handler: Handler) -> None:
+        """Add a handler; one of the same name (its module was loaded again) is replaced.
+
+        Raises:
+            InvalidInput: another function serves the pattern, or one that has the same queue.
+        """
+        for other in self._handlers.values():
+            if other.name == handler.name and other.pattern == handler.pattern:
+                continue
+            if queue_name(other.pattern) == queue_name(handler.pattern):
+                raise InvalidInput.at(
+                    "pattern",
+                    f"{handler.pattern!r} is served by {other.name} (as {other.pattern!r}) and by {handler.name}; "
+                    "one function serves a pattern",
+                )
+        self._handlers[handler.pattern] = handler
+
+    def of(self, function: Callable[..., Any]) -> Handler | None:
+        """The first handler made of `function`, if any."""
+        return next((handler for handler in self._handlers.values() if handler.function is function), None)
+
+
+default_registry = Registry()
+job = default_registry.job
+
+
+def import_handlers(
+    modules: Sequence[str], *, only: Iterable[str] = (), registry: Registry = default_registry
+) -> list[Handler]:
+    """Import `modules` and return the handlers they define.
+
+    Args:
+        modules: names as in `import app.jobs`; the current directory is searched first.
+        only: patterns; handlers whose pattern fits none of them are left out. Default: all handlers.
+        registry: where the modules' `@job` puts them.
+
+    Raises:
+        ConfigurationError: a module is not there, or there is no handler to serve. What else goes wrong while importing
+            is raised as it is.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    importlib.invalidate_caches()
+    for name in modules:
+        if name.endswith(".py") or os.sep in name:
+            dotted = name.removesuffix(".py").strip("./").replace(os.sep, ".")
+            raise ConfigurationError(f"{name!r} is a path; give the module's name: {dotted}")
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+                raise ConfigurationError(f"there is no module {name!r} in {os.getcwd()} or on the Python path") from error
+            raise
+    chosen, wanted = registry.handlers, list(only)
+    if not chosen:
+        raise ConfigurationError(f"no handlers in {', '.join(modules)}; mark a function with @job('sendemail.*')")
+    if wanted:
+        for pattern in wanted:
+            check_pattern(pattern, "--only")
+        patterns = ", ".join(handler.pattern for handler in chosen)
+        chosen = [handler for handler in chosen if any(matches(pattern, handler.pattern) for pattern in wanted)]
+        if not chosen:
+            raise ConfigurationError(f"--only {' '.join(wanted)} leaves no handler; there are: {patterns}")
+    return chosen

@@ -1,0 +1,135 @@
+"""Runs handlers without any server, for tests.
+
+from leveret.testing import run_job
+
+async def test_a_mail_needs_an_address():
+    done = await run_job(send_email, {"subject": "Hi"})
+    assert done.outcome == "failed" and "`to`" in done.error.message
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from leveret._log_capture import LogCapture
+from leveret._reporter import Ending, Reporter
+from leveret._runner import Run
+from leveret.config import WorkerConfig
+from leveret.context import JobContext
+from leveret.registry import Handler, default_registry
+from leveret_core.messages import Event, JobError, Log, Progress
+
+__all__ = ["JobDone", "run_job"]
+
+
+@dataclass(frozen=True)
+class JobDone:
+    """How an attempt ended.
+
+    Attributes:
+        outcome: `succeeded`, `failed`, `timed_out` or `cancelled`.
+        result: what the handler returned, as it comes back from JSON; None unless it succeeded.
+        error: type, message and traceback of what went wrong.
+        retry: whether the job's retry policy applies; only of interest after `failed` and `timed_out`.
+        retry_after: seconds that the handler asked to wait, if it did.
+        logs: the records it wrote, from `info` on.
+        progress: what it reported, as (fraction, message); of several reports within 0.1 s the last.
+    """
+
+    outcome: Literal["succeeded", "failed", "timed_out", "cancelled", "released"]
+    result: Any = None
+    error: JobError | None = None
+    retry: bool = True
+    retry_after: float | None = None
+    logs: list[Log] = field(default_factory=list[Log])
+    progress: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+
+
+async def run_job(
+    function: Callable[..., Any],
+    payload: object = None,
+    *,
+    job: str = "test",
+    type: str | None = None,
+    occurrence: int = 1,
+    attempt: int = 1,
+    max_attempts: int = 1,
+    scheduled_for: datetime | None = None,
+    timeout: float | None = None,
+    cancel_after: float | None = None,
+    config: WorkerConfig | None = None,
+) -> JobDone:
+    """Run a handler once, as a worker would: payload conversion, context, timeout, result and errors included.
+
+    A handler with `process=True` runs in a thread here, where a debugger and monkeypatching reach it.
+
+    Args:
+        function: the function under `@job`; a plain one is taken as a handler with all defaults.
+        payload: anything JSON can hold, or a Struct or dataclass. Default: an empty object.
+        job, type, occurrence, attempt, max_attempts, scheduled_for: what the handler sees in its context. Defaults: a
+            first and only attempt, due now, of a type that fits the handler's pattern.
+        timeout: seconds; default: the handler's.
+        cancel_after: seconds after which the attempt is cancelled. Default: never.
+        config: the worker's, for `stop_grace` and the limits.
+
+    Raises:
+        InvalidInput: `function` cannot be a handler.
+    """
+    found = default_registry.of(function) or Handler(function, "test.job")
+    handler = Handler(function, found.pattern, found.concurrency, found.timeout)
+    config = config or WorkerConfig()
+    events: list[Event] = []
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[Ending] = loop.create_future()
+
+    def later(seconds: float, call: Callable[[], None]) -> None:
+        loop.call_soon_threadsafe(lambda: loop.call_later(seconds, call))
+
+    reporter = Reporter(
+        events.append,
+        later,
+        occurrence=occurrence,
+        attempt=attempt,
+        token="",
+        log_limit=config.log_limit,
+    )
+    context = JobContext(
+        reporter,
+        job=job,
+        type=type or handler.pattern.replace("*", "test").replace("#", "test"),
+        scheduled_for=scheduled_for or datetime.now(UTC),
+        max_attempts=max_attempts,
+        worker="test",
+        timeout=timeout if timeout is not None else handler.timeout,
+    )
+    encoded = msgspec.Raw(msgspec.json.encode({} if payload is None else payload))
+
+    def end(ending: Ending, duration: float) -> None:
+        reporter.close(ending, duration)
+        ended.set_result(ending)
+
+    run = Run(handler, context, encoded, None, config, on_end=end, on_free=lambda _: None)
+    capture = LogCapture()
+    capture.install(config.log_level)
+    try:
+        run.start()
+        if cancel_after is not None:
+            loop.call_later(cancel_after, run.stop, "cancelled")
+        ending = await ended
+    finally:
+        capture.remove()
+    return JobDone(
+        outcome=ending.outcome,
+        result=msgspec.json.decode(ending.result),
+        error=ending.error,
+        retry=ending.retry,
+        retry_after=ending.retry_after,
+        logs=[event for event in events if isinstance(event, Log)],
+        progress=[(event.fraction, event.message) for event in events if isinstance(event, Progress)],
+    )
