@@ -1,0 +1,105 @@
+"""The `leveret` command as a process, as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from support import leash
+from support.ports import free_port
+from support.trees import family, kill_all
+
+__all__ = ["LeveretProcess", "free_port"]
+
+
+class LeveretProcess:
+    """A running `leveret ARGS`. What it prints goes to a file, which a failing test shows.
+
+    Arguments:
+        args: the command's words, as in `LeveretProcess("worker", "examples.app")`.
+        env: environment variables on top of the test's own. Of that, `LEVERET_*` and `TEST_*` are left out, so that
+            nothing of the developer's shell gets in.
+        cwd: the folder to run it in.
+    """
+
+    def __init__(self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
+        self.args = args
+        handle, path = tempfile.mkstemp(prefix="leveret-process-", suffix=".log")
+        self.log = Path(path)
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("LEVERET_", "TEST_"))}
+        with os.fdopen(handle, "wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "leveret", *args],
+                cwd=cwd,
+                env={**inherited, "PYTHONUNBUFFERED": "1", **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        leash.hold(self.pid)
+
+    @property
+    def pid(self) -> int:
+        """Its process id; also the id of its process group."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def output(self) -> str:
+        """All that it printed so far, both streams."""
+        return self.log.read_text(errors="replace")
+
+    def log_tail(self, lines: int = 100) -> str:
+        """The last lines of what it printed."""
+        return "\n".join(self.output().splitlines()[-lines:])
+
+    def interrupt(self) -> None:
+        """Ctrl-C: SIGINT to it and all it started, as a terminal does."""
+        os.killpg(self.pid, signal.SIGINT)
+
+    def terminate(self) -> None:
+        """SIGTERM to it alone, as a service manager does."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL to it and all it started; returns when they are gone."""
+        if self.returncode is not None:
+            return
+        kill_all(family(self.pid))
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it is there, but does nothing."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on after `freeze`."""
+        os.killpg(self.pid, signal.SIGCONT)
+
+    def wait(self, timeout: float = 30.0) -> int:
+        """Wait until it ends, and return its exit code. Blocks: use `asyncio.to_thread` in an async test.
+
+        Raises:
+            AssertionError: it still runs after `timeout` seconds.
+        """
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self} still runs after {timeout:g} s; it printed:\n{self.output()}") from None
+
+    def close(self) -> None:
+        """End it if it still runs, and delete its log."""
+        self.kill()
+        leash.release(self.pid)
+        self.log.unlink(missing_ok=True)
+
+    def __str__(self) -> str:
+        return f"`leveret {' '.join(self.args)}` (pid {self.pid})"
