@@ -1,0 +1,116 @@
+import { keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { isLasting, request } from "./client";
+import type {
+  Dispatcher,
+  FireTimes,
+  Job,
+  Occurrence,
+  OccurrenceDetail,
+  Overview,
+  Page,
+  State,
+  Trigger,
+  Worker,
+} from "./types";
+
+export interface JobFilter {
+  search?: string | undefined;
+  type?: string | undefined;
+  tag?: string | undefined;
+  paused?: boolean | undefined;
+  cursor?: string | undefined;
+}
+
+export interface OccurrenceFilter {
+  job?: string | undefined;
+  type?: string | undefined;
+  worker?: string | undefined;
+  state?: readonly State[] | undefined;
+  cursor?: string | undefined;
+  limit?: number | undefined;
+}
+
+const JOBS_PER_PAGE = 100;
+const OCCURRENCES_PER_PAGE = 50;
+/** What is refetched although no hint came: hints are lost while Redis is away. */
+const SAFETY_INTERVAL = every(30_000);
+const HEARTBEAT_INTERVAL = every(5_000);
+
+/** An interval that ends where asking again is of no use. */
+function every(interval: number) {
+  return (query: { state: { error: Error | null } }) => (isLasting(query.state.error) ? (false as const) : interval);
+}
+
+/** Everything that is read, with the keys by which live hints find it. */
+export const queries = {
+  overview: () =>
+    queryOptions({
+      queryKey: ["overview"],
+      queryFn: ({ signal }) => request<Overview>("/overview", { signal }),
+      refetchInterval: SAFETY_INTERVAL,
+    }),
+
+  dispatcher: () =>
+    queryOptions({
+      queryKey: ["dispatcher"],
+      queryFn: ({ signal }) => request<Dispatcher>("/dispatcher", { signal }),
+      refetchInterval: SAFETY_INTERVAL,
+    }),
+
+  jobs: (filter: JobFilter) =>
+    queryOptions({
+      queryKey: ["jobs", filter],
+      queryFn: ({ signal }) => request<Page<Job>>("/jobs", { query: { limit: JOBS_PER_PAGE, ...filter }, signal }),
+      placeholderData: keepPreviousData,
+      refetchInterval: SAFETY_INTERVAL,
+    }),
+
+  job: (ref: string) =>
+    queryOptions({
+      queryKey: ["job", ref],
+      queryFn: ({ signal }) => request<Job>(`/jobs/${encodeURIComponent(ref)}`, { signal }),
+      refetchInterval: SAFETY_INTERVAL,
+    }),
+
+  fireTimes: (ref: string, count: number) =>
+    queryOptions({
+      queryKey: ["job", ref, "next", count],
+      queryFn: ({ signal }) =>
+        request<FireTimes>(`/jobs/${encodeURIComponent(ref)}/next`, { query: { count }, signal }),
+      refetchInterval: SAFETY_INTERVAL,
+    }),
+
+  preview: (trigger: Trigger, count: number) =>
+    queryOptions({
+      queryKey: ["preview", trigger, count],
+      queryFn: ({ signal }) =>
+        request<FireTimes>("/schedules/preview", { method: "POST", body: { trigger, count }, signal }),
+      placeholderData: keepPreviousData,
+      staleTime: 10_000,
+      gcTime: 60_000,
+      retry: false,
+    }),
+
+  occurrences: (filter: OccurrenceFilter) =>
+    queryOptions({
+      queryKey: ["occurrences", filter],
+      queryFn: ({ signal }) =>
+        request<Page<Occurrence>>("/occurrences", { query: { limit: OCCURRENCES_PER_PAGE, ...filter }, signal }),
+      placeholderData: keepPreviousData,
+      refetchInterval: SAFETY_INTERVAL,
+    }),
+
+  occurrence: (id: string) =>
+    queryOptions({
+      queryKey: ["occurrence", id],
+      queryFn: ({ signal }) => request<OccurrenceDetail>(`/occurrences/${id}`, { signal }),
+      refetchInterval: SAFETY_INTERVAL,
+    }),
+
+  workers: () =>
+    queryOptions({
+      queryKey: ["workers"],
+      queryFn: ({ signal }) => request<{ items: Worker[] }>("/workers", { signal }),
+      refetchInterval: HEARTBEAT_INTERVAL,
+    }),
+};

@@ -1,0 +1,246 @@
+/** The REST API's resources, as docs/rest.md and /openapi.json describe them. Instants are ISO 8601 in UTC. */
+
+export type State =
+  | "waiting"
+  | "pending"
+  | "running"
+  | "cancelling"
+  | "retrying"
+  | "succeeded"
+  | "failed"
+  | "timed_out"
+  | "cancelled"
+  | "skipped"
+  | "missed";
+
+export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
+export type JsonObject = { [key: string]: JsonValue };
+
+export interface CronTrigger {
+  kind: "cron";
+  expression: string;
+  timezone?: string;
+  start_at?: string | null;
+  end_at?: string | null;
+  /** seconds */
+  jitter?: number;
+}
+
+export interface IntervalTrigger {
+  kind: "interval";
+  /** seconds */
+  every: number;
+  start_at?: string | null;
+  end_at?: string | null;
+  jitter?: number;
+}
+
+export interface OnceTrigger {
+  kind: "once";
+  /** ISO 8601; without an offset it is wall time in `timezone` */
+  at: string;
+  timezone?: string | null;
+  jitter?: number;
+}
+
+export interface ManualTrigger {
+  kind: "manual";
+}
+
+export type Trigger = CronTrigger | IntervalTrigger | OnceTrigger | ManualTrigger;
+
+export type Concurrency = "skip" | "queue" | "allow";
+export type CatchUp = "latest" | "all" | "none";
+
+export interface RetryPolicy {
+  max_attempts: number;
+  /** seconds before the second attempt */
+  delay: number;
+  factor: number;
+  /** seconds, at most */
+  max_delay: number;
+  max_lost: number;
+}
+
+export interface LastOccurrence {
+  id: number;
+  state: State;
+  scheduled_for: string;
+  finished_at: string | null;
+}
+
+/** What a user decides about a job. */
+export interface JobDefinition {
+  name: string;
+  type: string;
+  description: string;
+  tags: string[];
+  payload: JsonObject;
+  trigger: Trigger;
+  concurrency: Concurrency;
+  max_concurrent: number;
+  max_waiting: number;
+  catch_up: CatchUp;
+  /** seconds */
+  catch_up_window: number;
+  /** seconds */
+  timeout: number | null;
+  retry: RetryPolicy;
+  max_runs: number | null;
+}
+
+export interface Job extends JobDefinition {
+  id: number;
+  trigger_description: string;
+  runs: number;
+  version: number;
+  paused: boolean;
+  pause_reason: string | null;
+  next_fire_at: string | null;
+  last_fire_at: string | null;
+  created_at: string;
+  updated_at: string;
+  last_occurrence: LastOccurrence | null;
+}
+
+export interface Failure {
+  type: string;
+  message: string;
+  traceback?: string | null;
+}
+
+export interface Progress {
+  /** 0 to 1 */
+  fraction: number | null;
+  message: string | null;
+}
+
+export interface Occurrence {
+  id: number;
+  job_id: number;
+  job_name: string;
+  job_version: number;
+  type: string;
+  origin: "schedule" | "manual" | "requeue";
+  scheduled_for: string;
+  state: State;
+  reason: string | null;
+  blocker_id: number | null;
+  missed_count: number | null;
+  missed_until: string | null;
+  attempt: number;
+  max_attempts: number;
+  lost_count: number;
+  worker_id: string | null;
+  worker_name: string | null;
+  progress: Progress | null;
+  created_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+  /** seconds */
+  duration: number | null;
+  retry_at: string | null;
+  requeue_of: number | null;
+}
+
+export interface Attempt {
+  attempt: number;
+  state: string;
+  worker_id: string | null;
+  worker_name?: string | null;
+  started_at: string | null;
+  finished_at: string | null;
+  error: Failure | null;
+}
+
+export interface OccurrenceDetail extends Occurrence {
+  payload: JsonObject;
+  result: JsonValue;
+  error: Failure | null;
+  idempotency_key: string | null;
+  /** oldest first, the current one included */
+  attempts: Attempt[];
+  /** whether the broker was told */
+  rung: boolean;
+}
+
+export interface LogRecord {
+  attempt: number;
+  seq: number;
+  at: string;
+  level: string;
+  message: string;
+  fields: JsonObject | null;
+}
+
+export interface Page<Item> {
+  items: Item[];
+  next_cursor: string | null;
+}
+
+export interface Handler {
+  pattern: string;
+  queue: string;
+  concurrency: number;
+  name: string;
+  timeout: number | null;
+  schema: JsonObject | null;
+  doc: string;
+}
+
+export interface Worker {
+  id: string;
+  name: string;
+  host: string;
+  pid: number;
+  sdk: string;
+  state: "alive" | "draining" | "stopped" | "lost";
+  concurrency: number;
+  running: number;
+  handlers: Handler[];
+  started_at: string;
+  heartbeat_at: string;
+  stopped_at: string | null;
+}
+
+export interface Dispatcher {
+  holder: string | null;
+  holder_name: string;
+  epoch: number;
+  acquired_at: string | null;
+  since_seconds: number | null;
+  /** how long the oldest due job or occurrence is overdue */
+  lag_seconds: number | null;
+}
+
+export interface Upcoming {
+  job_id: number;
+  job_name: string;
+  next_fire_at: string;
+}
+
+export interface Overview {
+  occurrences: Partial<Record<State, number>>;
+  last_hour: Partial<Record<State, number>>;
+  jobs: { total: number; paused: number };
+  workers: { alive: number; slots: number; running: number };
+  dispatcher: Dispatcher;
+  services: Record<string, "ok" | "down">;
+  upcoming: Upcoming[];
+  /** set when `last_hour` counts only since then, because there are too many */
+  last_hour_since?: string | null;
+}
+
+export interface FireTime {
+  utc: string;
+  local: string;
+}
+
+export interface FireTimes {
+  fire_times: FireTime[];
+}
+
+export interface FieldError {
+  field: string;
+  message: string;
+}

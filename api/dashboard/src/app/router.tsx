@@ -1,0 +1,73 @@
+import type { QueryClient } from "@tanstack/react-query";
+import { createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+import { queries } from "../api/queries";
+import { NotFound } from "./NotFound";
+import { Shell } from "./Shell";
+import { jobFilter, occurrenceFilter, parseSearch, stringifySearch } from "./search";
+
+const root = createRootRouteWithContext<{ client: QueryClient }>()({ component: Shell, notFoundComponent: NotFound });
+
+const overview = createRoute({
+  getParentRoute: () => root,
+  path: "/",
+  loader: ({ context }) => void context.client.prefetchQuery(queries.overview()),
+  component: lazyRouteComponent(() => import("../pages/overview/OverviewPage"), "OverviewPage"),
+});
+
+const jobs = createRoute({
+  getParentRoute: () => root,
+  path: "/jobs",
+  validateSearch: jobFilter,
+  loaderDeps: ({ search }) => search,
+  loader: ({ context, deps }) => void context.client.prefetchQuery(queries.jobs(deps)),
+  component: lazyRouteComponent(() => import("../pages/jobs/JobsPage"), "JobsPage"),
+});
+
+const job = createRoute({
+  getParentRoute: () => root,
+  path: "/jobs/$id",
+  loader: ({ context, params }) => void context.client.prefetchQuery(queries.job(params.id)),
+  component: lazyRouteComponent(() => import("../pages/jobs/JobPage"), "JobPage"),
+});
+
+const occurrences = createRoute({
+  getParentRoute: () => root,
+  path: "/occurrences",
+  validateSearch: occurrenceFilter,
+  loaderDeps: ({ search }) => search,
+  loader: ({ context, deps }) => void context.client.prefetchQuery(queries.occurrences(deps)),
+  component: lazyRouteComponent(() => import("../pages/occurrences/OccurrencesPage"), "OccurrencesPage"),
+});
+
+const occurrence = createRoute({
+  getParentRoute: () => root,
+  path: "/occurrences/$id",
+  loader: ({ context, params }) => void context.client.prefetchQuery(queries.occurrence(params.id)),
+  component: lazyRouteComponent(() => import("../pages/occurrences/OccurrencePage"), "OccurrencePage"),
+});
+
+const workers = createRoute({
+  getParentRoute: () => root,
+  path: "/workers",
+  loader: ({ context }) => void context.client.prefetchQuery(queries.workers()),
+  component: lazyRouteComponent(() => import("../pages/workers/WorkersPage"), "WorkersPage"),
+});
+
+/** The pages and their addresses. */
+export function makeRouter(client: QueryClient) {
+  return createRouter({
+    routeTree: root.addChildren([overview, jobs, job, occurrences, occurrence, workers]),
+    context: { client },
+    defaultPreload: "intent",
+    defaultPreloadStaleTime: 0,
+    scrollRestoration: true,
+    parseSearch,
+    stringifySearch,
+  });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof makeRouter>;
+  }
+}

@@ -1,0 +1,62 @@
+import type { JobFilter, OccurrenceFilter } from "../api/queries";
+import type { State } from "../api/types";
+import { STATES } from "../states/states";
+
+type Raw = Record<string, unknown>;
+
+/** `?state=failed&state=missed&job=x` → `{state: ["failed", "missed"], job: "x"}`; nothing is read as JSON. */
+export function parseSearch(text: string): Record<string, string | string[]> {
+  const values: Record<string, string | string[]> = {};
+  for (const [name, value] of new URLSearchParams(text)) {
+    const before = values[name];
+    values[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [before]), value];
+  }
+  return values;
+}
+
+/** The reverse of `parseSearch`; what is undefined, null or empty is left out. */
+export function stringifySearch(values: Raw): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item !== undefined && item !== null && item !== "") params.append(name, String(item));
+    }
+  }
+  const text = params.toString();
+  return text && `?${text}`;
+}
+
+function word(value: unknown): string | undefined {
+  const first = Array.isArray(value) ? value[0] : value;
+  return typeof first === "string" && first !== "" ? first : undefined;
+}
+
+/** Leave out what is undefined, so that equal filters are equal query keys and addresses. */
+function given<Filter extends object>(filter: Filter): Filter {
+  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined)) as Filter;
+}
+
+/** The filter of the jobs page in an address. */
+export function jobFilter(raw: Raw): JobFilter {
+  const paused = word(raw.paused) ?? (typeof raw.paused === "boolean" ? String(raw.paused) : undefined);
+  return given({
+    search: word(raw.search),
+    type: word(raw.type),
+    tag: word(raw.tag),
+    paused: paused === "true" ? true : paused === "false" ? false : undefined,
+    cursor: word(raw.cursor),
+  });
+}
+
+/** The filter of the occurrences page in an address; unknown states are left out. */
+export function occurrenceFilter(raw: Raw): OccurrenceFilter {
+  const named = Array.isArray(raw.state) ? raw.state : [raw.state];
+  const state = STATES.filter((each: State) => named.includes(each));
+  return given({
+    job: word(raw.job),
+    type: word(raw.type),
+    worker: word(raw.worker),
+    state: state.length > 0 ? state : undefined,
+    cursor: word(raw.cursor),
+  });
+}

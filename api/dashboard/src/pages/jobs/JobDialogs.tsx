@@ -1,0 +1,149 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { createContext, type ReactNode, useCallback, useContext, useMemo, useState } from "react";
+import { commands } from "../../api/commands";
+import type { Job } from "../../api/types";
+import { Confirm } from "../../parts/Confirm";
+import { notify } from "../../parts/Notices";
+import { copyOf } from "./draft";
+import { JobDialog } from "./JobDialog";
+import { PayloadDialog } from "./PayloadDialog";
+
+type Open = { kind: "create" } | { kind: "edit" | "copy" | "pause" | "delete" | "trigger"; job: Job };
+
+interface JobActions {
+  open: (dialog: Open) => void;
+  triggerNow: (job: Job) => void;
+  resume: (job: Job) => void;
+}
+
+const Context = createContext<JobActions | null>(null);
+
+/** What can be done to jobs on the page inside. */
+export function useJobActions(): JobActions {
+  const actions = useContext(Context);
+  if (!actions) throw new Error("no JobDialogs above");
+  return actions;
+}
+
+/** Holds the dialogs about jobs: one open at a time, however many rows there are. */
+export function JobDialogs({ children }: { children: ReactNode }) {
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const [dialog, open] = useState<Open | null>(null);
+  const close = useCallback(() => open(null), []);
+
+  const refetch = useCallback(() => {
+    for (const name of ["jobs", "job", "overview", "occurrences"]) void client.invalidateQueries({ queryKey: [name] });
+  }, [client]);
+
+  const attempt = useCallback(
+    async (action: Promise<unknown>, said: (answer: never) => ReactNode) => {
+      try {
+        notify(said((await action) as never));
+      } catch (error) {
+        notify(error instanceof Error ? error.message : String(error), "danger");
+      }
+      refetch();
+    },
+    [refetch],
+  );
+
+  const actions = useMemo<JobActions>(
+    () => ({
+      open,
+      triggerNow: (job) =>
+        void attempt(commands.triggerJob(job.id), (started: { id: number; state: string }) => (
+          <>
+            {started.state === "skipped" ? "Skipped: " : "Triggered: "}
+            <Link to="/occurrences/$id" params={{ id: String(started.id) }}>
+              occurrence {started.id}
+            </Link>{" "}
+            of {job.name}
+          </>
+        )),
+      resume: (job) => void attempt(commands.resumeJob(job.id), () => `${job.name} goes on`),
+    }),
+    [attempt],
+  );
+
+  function toOccurrence(id: number): void {
+    close();
+    void navigate({ to: "/occurrences/$id", params: { id: String(id) } });
+  }
+
+  return (
+    <Context value={actions}>
+      {children}
+      {dialog?.kind === "create" && (
+        <JobDialog
+          onClose={close}
+          onDone={(job) => {
+            close();
+            void navigate({ to: "/jobs/$id", params: { id: String(job.id) } });
+          }}
+        />
+      )}
+      {dialog?.kind === "copy" && (
+        <JobDialog
+          from={copyOf(dialog.job)}
+          onClose={close}
+          onDone={(job) => {
+            close();
+            void navigate({ to: "/jobs/$id", params: { id: String(job.id) } });
+          }}
+        />
+      )}
+      {dialog?.kind === "edit" && (
+        <JobDialog
+          job={dialog.job}
+          onClose={close}
+          onDone={(job) => {
+            close();
+            notify(`${job.name} is saved`);
+          }}
+        />
+      )}
+      {dialog?.kind === "trigger" && (
+        <PayloadDialog
+          title={`Trigger ${dialog.job.name}`}
+          description="Makes one occurrence that is due now. The job's own payload stays as it is."
+          action="Trigger now"
+          payload={dialog.job.payload}
+          run={(payload) => commands.triggerJob(dialog.job.id, payload)}
+          onClose={close}
+          onDone={(occurrence) => toOccurrence(occurrence.id)}
+        />
+      )}
+      <Confirm
+        open={dialog?.kind === "pause"}
+        onClose={close}
+        title={dialog?.kind === "pause" ? `Pause ${dialog.job.name}?` : ""}
+        action="Pause"
+        look="solid"
+        reason="Reason"
+        run={async (reason) => {
+          if (dialog?.kind === "pause") await commands.pauseJob(dialog.job.id, reason);
+          refetch();
+        }}
+      >
+        It will not be due until it is resumed. What already runs goes on.
+      </Confirm>
+      <Confirm
+        open={dialog?.kind === "delete"}
+        onClose={close}
+        title={dialog?.kind === "delete" ? `Delete ${dialog.job.name}?` : ""}
+        action="Delete"
+        run={async () => {
+          if (dialog?.kind !== "delete") return;
+          await commands.deleteJob(dialog.job.id);
+          refetch();
+          notify(`${dialog.job.name} is deleted`);
+          void navigate({ to: "/jobs" });
+        }}
+      >
+        It will not be due again. Its occurrences so far stay in the history.
+      </Confirm>
+    </Context>
+  );
+}

@@ -1,0 +1,97 @@
+import type { Job, Trigger } from "../../api/types";
+import { Fact, Facts } from "../../parts/Panel";
+import { count, seconds } from "../../time/format";
+import { Time } from "../../time/Time";
+
+/** A job's definition, in words. */
+export function JobFacts({ job }: { job: Job }) {
+  return (
+    <Facts>
+      {job.description && <Fact name="Description">{job.description}</Fact>}
+      <Fact name="Type">
+        <code>{job.type}</code>
+      </Fact>
+      <TriggerFacts trigger={job.trigger} />
+      <Fact name="Overlap">{overlap(job)}</Fact>
+      <Fact name="Attempts">{attempts(job)}</Fact>
+      <Fact name="Time limit">{job.timeout === null ? "none" : seconds(job.timeout)}</Fact>
+      {job.trigger.kind !== "manual" && <Fact name="Missed runs">{catchUp(job)}</Fact>}
+      <Fact name="Runs">
+        {count(job.runs)}
+        {job.max_runs !== null && ` of ${count(job.max_runs)}`}
+      </Fact>
+      {job.tags.length > 0 && <Fact name="Tags">{job.tags.join(", ")}</Fact>}
+      <Fact name="Changed">
+        <Time at={job.updated_at} /> <span className="quiet">version {job.version}</span>
+      </Fact>
+      <Fact name="Created">
+        <Time at={job.created_at} /> <span className="quiet">id {job.id}</span>
+      </Fact>
+    </Facts>
+  );
+}
+
+function TriggerFacts({ trigger }: { trigger: Trigger }) {
+  switch (trigger.kind) {
+    case "manual":
+      return <Fact name="Schedule">by hand</Fact>;
+    case "once":
+      return (
+        <Fact name="Once at">
+          <Time at={trigger.at} />
+        </Fact>
+      );
+    case "cron":
+      return (
+        <>
+          <Fact name="Cron">
+            <code>{trigger.expression}</code>
+          </Fact>
+          <Fact name="Time zone">{trigger.timezone ?? "UTC"}</Fact>
+          <Bounds trigger={trigger} />
+        </>
+      );
+    case "interval":
+      return (
+        <>
+          <Fact name="Every">{seconds(trigger.every)}</Fact>
+          <Bounds trigger={trigger} />
+        </>
+      );
+  }
+}
+
+function Bounds({ trigger }: { trigger: Extract<Trigger, { kind: "cron" | "interval" }> }) {
+  return (
+    <>
+      {trigger.start_at && (
+        <Fact name={trigger.kind === "interval" ? "Counted from" : "Not before"}>
+          <Time at={trigger.start_at} />
+        </Fact>
+      )}
+      {trigger.end_at && (
+        <Fact name="Not after">
+          <Time at={trigger.end_at} />
+        </Fact>
+      )}
+      {trigger.jitter ? <Fact name="Spread over">{seconds(trigger.jitter)}</Fact> : null}
+    </>
+  );
+}
+
+function overlap(job: Job): string {
+  const most = job.max_concurrent === 1 ? "one at a time" : `${job.max_concurrent} at once`;
+  if (job.concurrency === "skip") return `skip, ${most}`;
+  if (job.concurrency === "queue") return `queue, ${most}, up to ${count(job.max_waiting)} waiting`;
+  return `allow, ${most}`;
+}
+
+function attempts({ retry }: Job): string {
+  if (retry.max_attempts === 1) return "1, no retry";
+  return `${retry.max_attempts}, first delay ${seconds(retry.delay)}, × ${retry.factor} up to ${seconds(retry.max_delay)}`;
+}
+
+function catchUp(job: Job): string {
+  if (job.catch_up === "none") return "not run";
+  return `${job.catch_up === "latest" ? "run the latest" : "run all"}, not older than ${seconds(job.catch_up_window)}`;
+}

@@ -1,0 +1,115 @@
+import { useQuery } from "@tanstack/react-query";
+import { getRouteApi, Link } from "@tanstack/react-router";
+import { useCallback, useDeferredValue, useState } from "react";
+import { Problem } from "../../api/client";
+import { type OccurrenceFilter, queries } from "../../api/queries";
+import type { State } from "../../api/types";
+import { useTitle } from "../../app/title";
+import { Empty } from "../../parts/Empty";
+import { PageHead } from "../../parts/PageHead";
+import { Pager } from "../../parts/Pager";
+import { Panel } from "../../parts/Panel";
+import { ProblemNote } from "../../parts/ProblemNote";
+import { SearchBox } from "../../parts/SearchBox";
+import { FilterTag } from "../../parts/Tag";
+import { OccurrenceTable, useOccurrenceColumns } from "./OccurrenceTable";
+import { StateFilter } from "./StateFilter";
+import "./occurrences.css";
+
+const route = getRouteApi("/occurrences");
+
+/** Every occurrence that is kept, newest first. */
+export function OccurrencesPage() {
+  useTitle("Occurrences");
+  const filter = route.useSearch();
+  const navigate = route.useNavigate();
+  const occurrences = useQuery(queries.occurrences(filter));
+  const columns = useOccurrenceColumns(true);
+  const noSuchJob = occurrences.error instanceof Problem && occurrences.error.status === 404;
+  const { cursor, ...rest } = filter;
+  const filtered = Object.keys(rest).length > 0;
+  const change = useCallback(
+    (changes: OccurrenceFilter) =>
+      void navigate({ search: ({ cursor: _, ...before }) => ({ ...before, ...changes }), replace: true }),
+    [navigate],
+  );
+  const byJob = useCallback((text: string) => change({ job: text || undefined }), [change]);
+  const byType = useCallback((text: string) => change({ type: text || undefined }), [change]);
+  const byState = useCallback(
+    (state: readonly State[]) => change({ state: state.length > 0 ? state : undefined }),
+    [change],
+  );
+  return (
+    <div className="page">
+      <PageHead title="Occurrences" />
+      <div className="filters">
+        <JobSearch value={filter.job ?? ""} onChange={byJob} />
+        <SearchBox label="Type" value={filter.type ?? ""} onChange={byType} />
+        {filter.worker && (
+          <FilterTag onRemove={() => change({ worker: undefined })}>worker: {filter.worker.slice(0, 8)}</FilterTag>
+        )}
+      </div>
+      <StateFilter chosen={filter.state ?? []} onChange={byState} />
+      {occurrences.isError && !noSuchJob && (
+        <ProblemNote error={occurrences.error} retry={() => void occurrences.refetch()} />
+      )}
+      {(!occurrences.isError || occurrences.data || noSuchJob) && (
+        <Panel flush>
+          <OccurrenceTable
+            columns={columns}
+            rows={noSuchJob ? [] : occurrences.data?.items}
+            outdated={occurrences.isPlaceholderData}
+            live={cursor === undefined}
+            empty={
+              filtered || cursor ? (
+                <Empty
+                  title={noSuchJob ? "There is no job of this name" : "No occurrence matches"}
+                  actions={
+                    <Link to="/occurrences" className="button button-plain">
+                      Show all occurrences
+                    </Link>
+                  }
+                />
+              ) : (
+                <Empty
+                  title="Nothing has been due yet"
+                  actions={
+                    <Link to="/jobs" className="button button-solid">
+                      To the jobs
+                    </Link>
+                  }
+                >
+                  An occurrence appears here when a job is due, or when it is triggered by hand.
+                </Empty>
+              )
+            }
+          />
+        </Panel>
+      )}
+      <Pager
+        to="/occurrences"
+        filter={rest}
+        first={cursor === undefined}
+        next={occurrences.data?.next_cursor}
+        nextLabel="Older"
+      />
+    </div>
+  );
+}
+
+/** Picks a job by its name or id, with the names that begin or go on like what is typed. */
+function JobSearch({ value, onChange }: { value: string; onChange: (text: string) => void }) {
+  const [text, setText] = useState("");
+  const typed = useDeferredValue(text.trim());
+  const jobs = useQuery({ ...queries.jobs({ search: typed }), enabled: typed.length > 1 });
+  return (
+    <SearchBox
+      label="Job name or id"
+      value={value}
+      onChange={onChange}
+      onType={setText}
+      suggestions={typed.length > 1 ? (jobs.data?.items ?? []).map((job) => job.name) : []}
+      main
+    />
+  );
+}

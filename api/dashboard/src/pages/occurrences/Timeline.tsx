@@ -1,0 +1,44 @@
+import type { OccurrenceDetail } from "../../api/types";
+import { StateMark } from "../../states/StateBadge";
+import { clockTime, duration } from "../../time/format";
+import { Time } from "../../time/Time";
+import { stepsOf } from "./events";
+
+/** An occurrence's life, step by step, with what went wrong on the way. */
+export function Timeline({ occurrence }: { occurrence: OccurrenceDetail }) {
+  return (
+    <ol className="timeline">
+      {stepsOf(occurrence).map((step, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: steps are only added at the end
+        <li key={index}>
+          <StateMark state={step.mark} />
+          <div className="timeline-what">
+            <span>{step.title}</span>
+            {step.note && <span className="quiet"> {step.note}</span>}
+            {step.failure && (
+              <p className="timeline-failure" title={step.failure.message}>
+                {step.failure.type}: {step.failure.message}
+              </p>
+            )}
+          </div>
+          <div className="timeline-when num">
+            {step.at && (
+              <>
+                <span>{clockTime(Date.parse(step.at))}</span>
+                <span className="quiet">
+                  {index === 0 || step.after === null ? (
+                    <Time at={step.at} />
+                  ) : step.after >= 0 ? (
+                    `+${duration(step.after)}`
+                  ) : (
+                    ""
+                  )}
+                </span>
+              </>
+            )}
+          </div>
+        </li>
+      ))}
+    </ol>
+  );
+}

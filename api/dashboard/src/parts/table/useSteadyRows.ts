@@ -1,0 +1,27 @@
+import { useRef } from "react";
+
+/**
+ * The rows to show while somebody points at them: rows keep their places, changed ones show what is new, those that came since
+ * are held back, those that went stay. Not held, the rows are shown as they are.
+ *
+ * Returns the rows and how many were held back.
+ */
+export function steadyRows<Row>(
+  shown: readonly Row[],
+  fresh: readonly Row[],
+  idOf: (row: Row) => string,
+): { rows: readonly Row[]; heldBack: number } {
+  const byId = new Map(fresh.map((row) => [idOf(row), row]));
+  const rows = shown.map((row) => byId.get(idOf(row)) ?? row);
+  for (const row of shown) byId.delete(idOf(row));
+  return { rows, heldBack: byId.size };
+}
+
+/** `steadyRows` from one rendering to the next. */
+export function useSteadyRows<Row>(fresh: readonly Row[], idOf: (row: Row) => string, held: boolean) {
+  const shown = useRef(fresh);
+  const result =
+    held && shown.current.length > 0 ? steadyRows(shown.current, fresh, idOf) : { rows: fresh, heldBack: 0 };
+  shown.current = result.rows;
+  return result;
+}
