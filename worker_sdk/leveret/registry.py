@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from leveret._parameters import Parameters, code_of
 from leveret.errors import ConfigurationError, InvalidInput
 from leveret_core.messages import HandlerInfo
-from leveret_core.patterns import check_pattern, matches, queue_name
+from leveret_core.patterns import check_pattern, matches
 
 DEFAULT_CONCURRENCY = 10
 MAX_CONCURRENCY = 50_000
@@ -127,18 +127,19 @@ class Registry:
         """Add a handler; one of the same name (its module was loaded again) is replaced.
 
         Raises:
-            InvalidInput: another function serves the pattern, or one that has the same queue.
+            InvalidInput: another function serves the pattern.
         """
-        for other in self._handlers.values():
-            if other.name == handler.name and other.pattern == handler.pattern:
-                continue
-            if queue_name(other.pattern) == queue_name(handler.pattern):
-                raise InvalidInput.at(
-                    "pattern",
-                    f"{handler.pattern!r} is served by {other.name} (as {other.pattern!r}) and by {handler.name}; "
-                    "one function serves a pattern",
-                )
+        other = self._handlers.get(handler.pattern)
+        if other is not None and other.name != handler.name:
+            raise InvalidInput.at(
+                "pattern",
+                f"{handler.pattern!r} is served by {other.name} and by {handler.name}; one function serves a pattern",
+            )
         self._handlers[handler.pattern] = handler
+
+    def clear(self) -> None:
+        """Forget all handlers, before their modules are imported again."""
+        self._handlers.clear()
 
     def of(self, function: Callable[..., Any]) -> Handler | None:
         """The first handler made of `function`, if any."""

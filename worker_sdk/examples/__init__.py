@@ -1,0 +1,1 @@
+"""Examples: `leveret dev examples.app` runs them."""

@@ -1,0 +1,7 @@
+"""`python -m leveret`."""
+
+from __future__ import annotations
+
+from leveret.cli import main
+
+main()

@@ -1,0 +1,78 @@
+"""Redis: there, quick, and not one that could drop the dispatcher's lock."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from leveret.commands._checks import Checks
+from leveret_core.redis_clients import lock_client
+from leveret_core.settings import Settings
+
+OLDEST = 6
+SLOW = 0.05
+"""Seconds a ping may take without a word; the lock gives up after 1 s."""
+
+
+async def examine(settings: Settings, checks: Checks) -> None:
+    """Look at Redis."""
+    advice = "check LEVERET_REDIS_URL, and that the server runs; until then the lease in Postgres elects who dispatches"
+    client: Any = lock_client(settings.redis_url)
+    try:
+        await client.ping()
+        began = time.monotonic()
+        await client.ping()
+        took = time.monotonic() - began
+        info: dict[str, Any] = await client.info()
+        checks.ok("connection", "it answers")
+        if took <= SLOW:
+            checks.ok("latency", f"{took * 1000:.1f} ms")
+        else:
+            checks.warn("latency", f"{took * 1000:.0f} ms", "see what keeps it busy, or put it nearer: the lock waits 1 s")
+        _examine_server(info, checks)
+        await _examine_lua(client, checks)
+        await _examine_eviction(client, info, checks)
+    except (RedisError, OSError, TimeoutError, ValueError) as error:
+        checks.fail("connection", f"{type(error).__name__}: {error}", advice)
+    finally:
+        await client.aclose()
+
+
+def _examine_server(info: dict[str, Any], checks: Checks) -> None:
+    version = str(info.get("redis_version", "unknown"))
+    major = version.partition(".")[0]
+    if major.isdigit() and int(major) < OLDEST:
+        checks.warn("version", version, f"upgrade to Redis {OLDEST} or newer: older ones are not tested")
+    else:
+        checks.ok("version", version)
+    if info.get("role") not in (None, "master"):
+        checks.fail("role", "this is a replica, which cannot be written to", "name the primary in LEVERET_REDIS_URL")
+
+
+async def _examine_lua(client: Any, checks: Checks) -> None:
+    try:
+        await client.eval("return 1", 0)
+    except RedisError as error:
+        checks.fail("scripts", f"EVAL is refused: {error}", "allow EVAL to this user: the lock is renewed by a script")
+
+
+async def _examine_eviction(client: Any, info: dict[str, Any], checks: Checks) -> None:
+    policy, limit = info.get("maxmemory_policy"), info.get("maxmemory")
+    if policy is None:
+        try:
+            policy = (await client.config_get("maxmemory-policy")).get("maxmemory-policy")
+        except RedisError:
+            checks.warn("eviction", "the policy cannot be read", "see to it that maxmemory-policy is noeviction")
+            return
+    if policy == "noeviction":
+        checks.ok("eviction", "maxmemory-policy is noeviction")
+    elif not limit:
+        checks.ok("eviction", f"maxmemory-policy is {policy}, but there is no memory limit")
+    else:
+        checks.warn(
+            "eviction",
+            f"maxmemory-policy is {policy} at {info.get('maxmemory_human', limit)}: the lock may be dropped",
+            "set maxmemory-policy noeviction, or give Leveret a Redis of its own",
+        )

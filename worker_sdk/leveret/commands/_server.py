@@ -1,0 +1,134 @@
+"""A server process, composed: every role but the worker's own is this, with more or fewer parts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from leveret_api.app import create_app
+from leveret_api.server import serve
+from leveret_api.services import Services
+from leveret_core.broker.base import ServerBroker
+from leveret_core.broker.rabbitmq_server import RabbitServerBroker
+from leveret_core.hints import Hints
+from leveret_core.redis_clients import hints_client, lock_client
+from leveret_core.settings import Settings
+from leveret_core.store.database import Database
+from leveret_dispatcher.control_plane import ControlPlane
+
+log = logging.getLogger("leveret.process")
+
+Beside = Callable[[str], AbstractAsyncContextManager["asyncio.Future[None]"]]
+"""Something that runs beside the API, which answers at the URL given: entered when the API is up, left before it goes. Gives a
+future that ends, with an error perhaps, when the whole process should."""
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """What stands between a server process and the other services.
+
+    Args:
+        broker: not started.
+        lock: a Redis client for the dispatcher's lock alone.
+        redis: a client that is pinged, and closed at the end; None when there is no Redis to speak of.
+        hints: not started.
+    """
+
+    broker: ServerBroker
+    lock: Redis
+    redis: Redis | None
+    hints: Hints
+
+    @classmethod
+    def of(cls, settings: Settings) -> Adapters:
+        """Those of RabbitMQ and Redis. Nothing is connected yet, and neither needs to be there."""
+        redis = hints_client(settings.redis_url)
+        return cls(RabbitServerBroker(settings.amqp_url), lock_client(settings.redis_url), redis, Hints(redis))
+
+
+async def run_server(
+    settings: Settings,
+    adapters: Adapters,
+    stopping: asyncio.Event,
+    *,
+    dispatcher: bool = True,
+    web: bool = True,
+    beside: Beside | None = None,
+) -> None:
+    """Run the parts of a server process until `stopping` is set, then end them in order: whoever leads resigns first.
+
+    Args:
+        settings: of this process; Postgres answers and its tables are up to date.
+        adapters: not started; started and stopped here.
+        stopping: set from outside.
+        dispatcher: whether to stand for election.
+        web: whether to serve the API; without it nothing listens.
+        beside: see `Beside`; needs `web`.
+
+    Raises:
+        ConfigurationError: Postgres cannot be used, or the address cannot be listened on.
+    """
+    async with _parts(settings, adapters, dispatcher=dispatcher) as (services, control):
+        if not web:
+            log.info("dispatcher: standing for election")
+            await stopping.wait()
+            return
+        up: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        serving = asyncio.create_task(serve(create_app(services), settings.host, settings.port, ready=up.set_result))
+        try:
+            started: set[asyncio.Future[Any]] = {serving, up}
+            await asyncio.wait(started, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+            log.info("the API answers at %s", up.result())
+            if beside is None:
+                await _first(stopping, serving)
+            else:
+                async with beside(up.result()) as ended:
+                    await _first(stopping, serving, ended)
+        finally:
+            services.draining = True
+            # Before the rest: the next holder takes over while open requests are still answered.
+            await control.stop()
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _parts(settings: Settings, adapters: Adapters, *, dispatcher: bool) -> AsyncGenerator[tuple[Services, ControlPlane]]:
+    broker, redis, hints = adapters.broker, adapters.redis, adapters.hints
+    database = Database(settings.database_url, pool_size=settings.pool_size)
+    control = ControlPlane(settings, database, broker, adapters.lock, hints, dispatcher=dispatcher)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(adapters.lock.aclose)
+        if redis is not None:
+            stack.push_async_callback(redis.aclose)
+        await database.start()
+        stack.push_async_callback(database.stop)
+        stack.push_async_callback(hints.stop)
+        await hints.start()
+        stack.push_async_callback(broker.stop)
+        await broker.start()
+        if not broker.connected:
+            log.warning("RabbitMQ is not there yet: nothing is published or claimed until it is")
+        stack.push_async_callback(control.stop)
+        await control.start()
+        yield Services(settings, database, broker, hints, redis, leads=lambda: control.term is not None), control
+
+
+async def _first(stopping: asyncio.Event, *others: asyncio.Future[None]) -> None:
+    """Wait until `stopping` is set or one of the others ends; if it ended in an error, raise that."""
+    told = asyncio.create_task(stopping.wait())
+    try:
+        ends: set[asyncio.Future[Any]] = {told, *others}
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            each.result()
+    finally:
+        told.cancel()

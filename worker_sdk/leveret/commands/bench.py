@@ -1,0 +1,32 @@
+"""`leveret bench`: how fast the product is, here and now."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def bench(
+    count: Annotated[int, typer.Option(min=100, help="Occurrences due in the same second, for the throughput.")] = 20_000,
+    rate: Annotated[int, typer.Option(min=1, help="Occurrences a second, for the latency.")] = 500,
+    seconds: Annotated[int, typer.Option(min=5, help="How long, for the latency.")] = 15,
+    concurrency: Annotated[str, typer.Option(help="Policy of the jobs: skip, queue or allow.")] = "skip",
+    force: Annotated[bool, typer.Option("--force", help="Also on a database that holds jobs.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure throughput and latency of one API process and one worker process on the services of LEVERET_*_URL."""
+    import asyncio
+    import json
+
+    from leveret.commands._bench_run import Bench, measure
+    from leveret_core.settings import load_settings
+
+    measured = asyncio.run(measure(load_settings(), Bench(count, rate, seconds, concurrency), force=force))
+    if json_output:
+        typer.echo(json.dumps(measured))
+        return
+    latency = measured["start_latency_ms"]
+    assert isinstance(latency, dict)
+    typer.echo(f"end to end      {measured['end_to_end_per_s']} occurrences/s ({count} due in the same second)")
+    typer.echo(f"start latency   p50 {latency['p50']} ms, p99 {latency['p99']} ms at {rate} occurrences/s")

@@ -1,0 +1,48 @@
+"""`leveret doctor`: can each service be used, and what to do if not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import typer
+
+from leveret.commands._checks import Check, Checks
+from leveret.commands._output import AsJson, printable, show_json
+
+_MARKS = {"ok": ("ok  ", typer.colors.GREEN), "warn": ("warn", typer.colors.YELLOW), "fail": ("fail", typer.colors.RED)}
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check Postgres, Redis, RabbitMQ and the settings, and say what to do. Exits with 1 if something fails."""
+    from leveret.commands import _check_postgres, _check_rabbitmq, _check_redis, _check_settings
+    from leveret_core.settings import load_settings
+
+    settings = load_settings()
+    examinations: list[tuple[str, Callable[[Checks], Awaitable[None]]]] = [
+        ("settings", lambda checks: _check_settings.examine(settings, checks)),
+        ("postgres", lambda checks: _check_postgres.examine(settings, checks)),
+        ("redis", lambda checks: _check_redis.examine(settings, checks)),
+        ("rabbitmq", lambda checks: _check_rabbitmq.examine(settings, checks)),
+    ]
+    found = asyncio.run(_examine(examinations))
+    failed = any(each.status == "fail" for each in found)
+    if as_json:
+        show_json({"ok": not failed, "checks": [each.to_json() for each in found]})
+    else:
+        for each in found:
+            _print(each)
+    raise typer.Exit(1 if failed else 0)
+
+
+async def _examine(examinations: list[tuple[str, Callable[[Checks], Awaitable[None]]]]) -> list[Check]:
+    reports = [Checks(service) for service, _ in examinations]
+    await asyncio.gather(*(examine(checks) for checks, (_, examine) in zip(reports, examinations, strict=True)))
+    return [check for checks in reports for check in checks.found]
+
+
+def _print(check: Check) -> None:
+    mark, color = _MARKS[check.status]
+    typer.echo(f"{typer.style(mark, fg=color)} {check.service:<9} {check.name}: {printable(check.detail)}")
+    if check.advice:
+        typer.echo(f"     {'':<9} → {printable(check.advice)}")
