@@ -49,7 +49,7 @@ check-pyright: install
 
 .PHONY: check-imports
 check-imports: install
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 .PHONY: check-dashboard
 check-dashboard: install
@@ -62,14 +62,16 @@ format: install ## Format the code and mend what a tool can mend
 	@$(BIN)/python api/dashboard_build.py format
 
 # uv pins for every platform at once; pip cannot.
-LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 UV = $(or $(shell command -v uv),$(wildcard $(BIN)/uv),$(error make lock needs uv: https://docs.astral.sh/uv))
 
 .PHONY: lock
 lock: ## Write requirements/*.txt from pyproject.toml, keeping versions that still fit (UPGRADE=1 takes newer ones)
-	@$(LOCK) --extra dev --extra examples --group test --group build -o requirements/dev.txt
-	@$(LOCK) --extra server -c requirements/dev.txt -o requirements/server.txt
+	@$(LOCK) pyproject.toml --extra dev --extra examples --group test --group build -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra server -c requirements/dev.txt -o requirements/server.txt
+	@$(LOCK) pyproject.toml --extra server --extra examples -c requirements/dev.txt -o requirements/examples.txt
+	@$(LOCK) --group build -c requirements/dev.txt -o requirements/build.txt
 	@$(LOCK) --extra server --extra examples -c requirements/dev.txt -o requirements/examples.txt
 	@$(LOCK) --group build -c requirements/dev.txt -o requirements/build.txt
 
