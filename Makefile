@@ -72,8 +72,6 @@ lock: ## Write requirements/*.txt from pyproject.toml, keeping versions that sti
 	@$(LOCK) pyproject.toml --extra server -c requirements/dev.txt -o requirements/server.txt
 	@$(LOCK) pyproject.toml --extra server --extra examples -c requirements/dev.txt -o requirements/examples.txt
 	@$(LOCK) --group build -c requirements/dev.txt -o requirements/build.txt
-	@$(LOCK) --extra server --extra examples -c requirements/dev.txt -o requirements/examples.txt
-	@$(LOCK) --group build -c requirements/dev.txt -o requirements/build.txt
 
 .PHONY: build
 build: dashboard ## Build the wheel and the source archive into dist/
