@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("server.txt", "dev.txt")
+LOCKS = ("build.txt", "server.txt", "examples.txt", "dev.txt")
 EACH_LOCK = pytest.mark.parametrize("name", LOCKS)
 
 ENTRY = re.compile(
@@ -33,11 +33,16 @@ def versions(name: str) -> dict[str, set[str]]:
 
 def wanted(name: str) -> list[Requirement]:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    base: list[str] = project["project"]["dependencies"]
     extras: dict[str, list[str]] = project["project"]["optional-dependencies"]
     groups: dict[str, list[str]] = project["dependency-groups"]
-    lines = project["project"]["dependencies"] + extras["server"]
-    if name == "dev.txt":
-        lines += extras["dev"] + extras["examples"] + groups["test"] + groups["build"]
+    server, examples = base + extras["server"], base + extras["server"] + extras["examples"]
+    lines = {
+        "build.txt": groups["build"],
+        "server.txt": server,
+        "examples.txt": examples,
+        "dev.txt": examples + extras["dev"] + groups["test"] + groups["build"],
+    }[name]
     return [requirement for requirement in map(Requirement, lines) if requirement.name != "leveret"]
 
 
@@ -65,6 +70,7 @@ def test_a_lock_holds_what_the_project_asks_for_in_a_version_that_fits(name: str
     assert misfits == [], "run `make lock`"
 
 
-def test_servers_and_developers_run_the_same_versions() -> None:
-    server, dev = versions("server.txt"), versions("dev.txt")
-    assert {name for name in server if server[name] != dev.get(name)} == set()
+@EACH_LOCK
+def test_servers_and_builds_run_the_versions_that_developers_run(name: str) -> None:
+    locked, dev = versions(name), versions("dev.txt")
+    assert {package for package in locked if locked[package] != dev.get(package)} == set()
