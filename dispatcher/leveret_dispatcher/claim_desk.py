@@ -122,15 +122,18 @@ class ClaimDesk:
 
     async def _claims(self, claims: Sequence[Claim]) -> list[messages.Reply | None]:
         asks = [(worker, a.occurrence, a.attempt) for c in claims if (worker := _worker_id(c.worker)) for a in c.asks]
+        asks.sort(key=lambda ask: ask[1])
         async with self._db.pool.acquire(timeout=5) as connection:
-            await connection.fetch(sql("occurrences/claim"), *columns(asks, 3), timeout=5)
-            rows = await connection.fetch(sql("occurrences/claimed"), sorted({ask[1] for ask in asks}), timeout=5)
-            workers = list({ask[0] for ask in asks})
-            known = {row["id"] for row in await connection.fetch(sql("workers/known"), workers, timeout=5)}
-        found = {row["id"]: row for row in rows}
-        changed = tuple(row["id"] for row in rows if row["state"] == "running")
-        if changed:
-            self._hints.send(Hint("occurrences", changed))
+            given = await connection.fetch(sql("occurrences/claim"), *columns(asks, 3), timeout=5)
+            found = {row["id"]: row for row in given}
+            known = {row["worker_id"] for row in given}
+            others = sorted({ask[1] for ask in asks} - found.keys())
+            if others:
+                found |= {row["id"]: row for row in await connection.fetch(sql("occurrences/claimed"), others, timeout=5)}
+            if unseen := list({ask[0] for ask in asks} - known):
+                known |= {row["id"] for row in await connection.fetch(sql("workers/known"), unseen, timeout=5)}
+        if given:
+            self._hints.send(Hint("occurrences", tuple(row["id"] for row in given)))
         replies: list[messages.Reply | None] = []
         for claim in claims:
             worker = _worker_id(claim.worker)

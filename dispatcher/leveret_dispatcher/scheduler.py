@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import asyncpg
-import msgspec
 
 from leveret_core.messages import Doorbell
 from leveret_core.states import State
 from leveret_core.store.creation import Created, Planned, create, load_jobs
 from leveret_core.store.database import Connection, columns, sql
-from leveret_core.triggers import Trigger, fire_delay, load
+from leveret_core.triggers import Trigger, fire_delay, load_json
 from leveret_dispatcher.planning import DueJob, Plan, plan
 from leveret_dispatcher.term import Term
 
@@ -112,7 +111,8 @@ class Scheduler:
                 if delay > 0:
                     planned.append(Planned(job_id=job_id, scheduled_for=tick, origin="schedule", ring_in=delay))
                     continue
-                left.setdefault(kind, self._room(kind))
+                if kind not in left:
+                    left[kind] = self._room(kind)
                 rung = left[kind] > 0
                 left[kind] -= 1
                 planned.append(
@@ -128,7 +128,7 @@ class Scheduler:
 
 
 def _decide(row: asyncpg.Record) -> _Decision:
-    trigger = load(msgspec.json.decode(row["trigger"]))
+    trigger = load_json(row["trigger"])
     now: datetime = row["now"]
     due = DueJob(
         trigger=trigger,

@@ -6,7 +6,7 @@ fire times depend on the trigger, the instant asked for and the zone rules, and 
 
 from __future__ import annotations
 
-from .codec import anchored, decode, encode, load, validate
+from .codec import anchored, decode, encode, load, load_json, validate
 from .describe import describe
 from .fire import fire_delay, fire_times, fire_times_between, latest_fire_time, next_fire_time
 from .model import Cron, Interval, Manual, Once, Trigger, TriggerError
@@ -30,6 +30,7 @@ __all__ = [
     "fire_times_between",
     "latest_fire_time",
     "load",
+    "load_json",
     "next_fire_time",
     "parse_after",
     "preview",

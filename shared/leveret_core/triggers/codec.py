@@ -71,6 +71,21 @@ def _read_time(name: str, value: Any) -> Any:
         raise TriggerError(name, "expected an ISO 8601 time such as 2026-03-29T06:00:00Z") from error
 
 
+def load_json(text: str) -> Trigger:
+    """As `load`, from JSON text and several times as fast: the dispatcher reads thousands in a second.
+
+    Raises:
+        TriggerError: if the text has not the form of a trigger.
+    """
+    try:
+        return _stored.decode(text)
+    except msgspec.DecodeError as error:
+        raise TriggerError("trigger", str(error)) from error
+
+
+_stored: msgspec.json.Decoder[Trigger] = msgspec.json.Decoder(Trigger)
+
+
 def _convert(data: Mapping[str, Any]) -> Trigger:
     try:
         return cast("Trigger", msgspec.convert(data, Trigger))

@@ -142,11 +142,12 @@ create table attempt (
 );
 
 -- A slot is the right of one occurrence to be the n-th live one of its job. It is taken in the transaction that makes the
--- occurrence pending, kept across retries, and given back in the transaction that makes it final.
+-- occurrence pending, kept across retries, and given back in the transaction that makes it final. It has no foreign keys: both ids
+-- come from rows of the same transaction, and checking them would cost as much as the slot itself.
 create table slot (
-    job_id bigint not null references job (id),
+    job_id bigint not null,
     n integer not null,
-    occurrence_id bigint not null unique references occurrence (id) on delete cascade,
+    occurrence_id bigint not null unique,
     primary key (job_id, n)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 

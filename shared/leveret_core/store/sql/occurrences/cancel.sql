@@ -5,4 +5,4 @@ set state = case when o.state = 'running' then 'cancelling' else 'cancelled' end
     retry_at = null,
     finished_at = case when o.state = 'running' then null else now() end
 where o.id = $1 and o.state in ('waiting', 'pending', 'retrying', 'running')
-returning o.state, o.worker_id, o.attempt, o.job_id
+returning o.state::text, o.worker_id, o.attempt, o.job_id

@@ -1,26 +1,19 @@
--- Gives attempts to workers: the compare-and-set that everything else leans on.
+-- Gives attempts to workers: the compare-and-set that everything else leans on. The asks come sorted by occurrence, so that two
+-- desks lock rows in the same order. `state::text` keeps the planner off the index by state, behind which a long backlog may lie:
+-- each ask is one look-up by primary key.
 -- $1 worker ids, $2 occurrence ids, $3 attempts
-with ask as (
-    select * from unnest($1::uuid[], $2::bigint[], $3::integer[]) as a (worker_id, id, attempt)
-),
--- Shared, so that a worker that is being declared lost gets nothing more.
-live as (
+with live as (
+    -- Shared, so that a worker that is being declared lost gets nothing more.
     select w.id from worker w
-    where w.id in (select worker_id from ask) and w.stopped_at is null
+    where w.id = any($1::uuid[]) and w.stopped_at is null
     order by w.id
     for share
-),
-free as (
-    select o.id from occurrence o
-    where o.id in (select id from ask) and o.state = 'pending'
-    order by o.id
-    for update skip locked
 )
 update occurrence o
 set state = 'running', attempt = ask.attempt, worker_id = ask.worker_id, claim_token = gen_random_uuid(), seq = 0,
     started_at = now(), progress = null, error = null, reason = null
-from ask
+from unnest($1::uuid[], $2::bigint[], $3::integer[]) as ask (worker_id, id, attempt)
 join live on live.id = ask.worker_id
-join free on free.id = ask.id
-where o.id = ask.id and o.state = 'pending' and o.attempt + 1 = ask.attempt
-returning o.id
+where o.id = ask.id and o.state::text = 'pending' and o.attempt + 1 = ask.attempt
+returning o.id, o.state::text, o.attempt, o.worker_id, o.claim_token, o.type, o.job_name, o.job_id, o.job_version,
+    o.payload::text, o.scheduled_for, o.timeout, o.retry::text

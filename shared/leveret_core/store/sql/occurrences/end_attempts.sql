@@ -15,5 +15,5 @@ set state = e.state::occurrence_state,
 from unnest(
     $1::bigint[], $2::text[], $3::double precision[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::double precision[]
 ) as e (id, state, delay, reason, error, lost, released, duration)
-where o.id = e.id and o.state in ('running', 'cancelling')
-returning o.id, o.state
+where o.id = e.id and o.state::text in ('running', 'cancelling')
+returning o.id, o.state::text

@@ -1,2 +1,2 @@
 -- $1 id
-select state, worker_id, attempt from occurrence where id = $1
+select state::text, worker_id, attempt from occurrence where id = $1

@@ -3,7 +3,7 @@
 with page as (
     select id, octet_length(payload::text) as size from (
         select * from job
-        where deleted_at is null and id < $1
+        where deleted_at is null and id < coalesce($1::bigint, 9223372036854775807)
         order by id desc
         limit $3
     ) scanned

@@ -2,7 +2,7 @@
 -- $4 type, $5 states, $6 worker; null passes all
 with page as (
     select s.id from (
-        select id, type, state, worker_id from occurrence where id < $1 order by id desc limit $3
+        select id, type, state, worker_id from occurrence where id < coalesce($1::bigint, 9223372036854775807) order by id desc limit $3
     ) s
     where ($4::text is null or s.type = $4)
       and ($5::occurrence_state[] is null or s.state = any($5))
@@ -11,7 +11,7 @@ with page as (
     limit $2
 )
 select o.id, o.job_id, o.job_name, o.job_version, o.type, o.origin, o.scheduled_for, o.state, o.reason, o.blocker_id, o.missed_count,
-       o.missed_until, o.attempt, (o.retry ->> 'max_attempts')::integer as max_attempts, o.lost_count, o.worker_id,
+       o.missed_until, o.attempt, coalesce((o.retry ->> 'max_attempts')::integer, 3) as max_attempts, o.lost_count, o.worker_id,
        w.name as worker_name, o.progress, o.created_at, o.started_at, o.finished_at,
        extract(epoch from o.finished_at - o.started_at)::double precision as duration, o.retry_at, o.requeue_of
 from page p

@@ -5,7 +5,7 @@ with page as (
         select n.* from unnest($5::occurrence_state[]) as wanted (state)
         cross join lateral (
             select id, type, state, worker_id from occurrence
-            where state = wanted.state and state <> 'succeeded' and id < $1
+            where state = wanted.state and state <> 'succeeded' and id < coalesce($1::bigint, 9223372036854775807)
             order by id desc
             limit $3
         ) n
@@ -19,7 +19,7 @@ with page as (
     limit $2
 )
 select o.id, o.job_id, o.job_name, o.job_version, o.type, o.origin, o.scheduled_for, o.state, o.reason, o.blocker_id, o.missed_count,
-       o.missed_until, o.attempt, (o.retry ->> 'max_attempts')::integer as max_attempts, o.lost_count, o.worker_id,
+       o.missed_until, o.attempt, coalesce((o.retry ->> 'max_attempts')::integer, 3) as max_attempts, o.lost_count, o.worker_id,
        w.name as worker_name, o.progress, o.created_at, o.started_at, o.finished_at,
        extract(epoch from o.finished_at - o.started_at)::double precision as duration, o.retry_at, o.requeue_of
 from page p

@@ -3,7 +3,7 @@ select min(id) as id, count(*) as scanned from (
     select n.* from unnest($3::occurrence_state[]) as wanted (state)
     cross join lateral (
         select id from occurrence
-        where state = wanted.state and state <> 'succeeded' and id < $1
+        where state = wanted.state and state <> 'succeeded' and id < coalesce($1::bigint, 9223372036854775807)
         order by id desc
         limit $2
     ) n

@@ -1,19 +1,24 @@
--- As `occurrences`, of the job $7. $1 below, $2 how many, $3 scanned at most, $4 type, $5 states, $6 worker; null passes all
+-- As `occurrences`, of the job $7, the latest planned first: its unique key serves for that, and within a job is no less unique
+-- than the id. $1 planned before (null: no matter when), $2 how many, $3 scanned at most, $4 type, $5 states, $6 worker; null passes
+-- all
 with page as (
     select s.id from (
-        select id, type, state, worker_id from occurrence where job_id = $7 and id < $1 order by id desc limit $3
+        select id, type, state, worker_id, scheduled_for from occurrence
+        where job_id = $7 and scheduled_for < coalesce($1::timestamptz, 'infinity')
+        order by scheduled_for desc
+        limit $3
     ) s
     where ($4::text is null or s.type = $4)
       and ($5::occurrence_state[] is null or s.state = any($5))
       and ($6::uuid is null or s.worker_id = $6)
-    order by s.id desc
+    order by s.scheduled_for desc
     limit $2
 )
 select o.id, o.job_id, o.job_name, o.job_version, o.type, o.origin, o.scheduled_for, o.state, o.reason, o.blocker_id, o.missed_count,
-       o.missed_until, o.attempt, (o.retry ->> 'max_attempts')::integer as max_attempts, o.lost_count, o.worker_id,
+       o.missed_until, o.attempt, coalesce((o.retry ->> 'max_attempts')::integer, 3) as max_attempts, o.lost_count, o.worker_id,
        w.name as worker_name, o.progress, o.created_at, o.started_at, o.finished_at,
        extract(epoch from o.finished_at - o.started_at)::double precision as duration, o.retry_at, o.requeue_of
 from page p
 join occurrence o on o.id = p.id
 left join worker w on w.id = o.worker_id
-order by o.id desc
+order by o.scheduled_for desc
