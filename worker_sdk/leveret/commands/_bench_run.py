@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -148,7 +148,7 @@ async def _running(connection: asyncpg.Connection[asyncpg.Record]) -> AsyncGener
 
 
 @contextmanager
-def _process(*args: str) -> Iterator[None]:
+def _process(*args: str) -> Generator[None]:
     environment = {**os.environ, "LEVERET_LOG_LEVEL": os.environ.get("LEVERET_LOG_LEVEL", "warning")}
     process = subprocess.Popen([sys.executable, "-m", "leveret", *args], env=environment, stdout=sys.stderr)
     try:
