@@ -106,8 +106,13 @@ def postgres_programs() -> Path:
     copy = Path(tempfile.mkdtemp(prefix="leveret-postgres-programs-"))
     leash.hold_folder(copy)
     copy.chmod(0o755)
-    shutil.copytree(found.parent, copy / "postgres", symlinks=True)
-    return copy / "postgres/bin"
+    package = found.parents[1]
+    shutil.copytree(found.parent, copy / package.name / found.parent.name, symlinks=True)
+    # The wheel keeps shared libraries beside its package, and the programs look for them there.
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, copy / libraries.name)
+    return copy / package.name / found.parent.name / found.name
 
 
 def _installed_programs() -> Path | None:
