@@ -1,40 +1,55 @@
-"""Cursors of pages: opaque to clients, the last id of the page before to us."""
+"""Cursors of pages: opaque to clients, the last key of the page before to us."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
+from datetime import UTC, datetime, timedelta
 
 from leveret_core.errors import InvalidInput
 
-_CURSOR = re.compile(rb"1:(\d{1,19})")
+_ID = re.compile(rb"1:(\d{1,19})")
+_TIME = re.compile(rb"2:(-?\d{1,18})")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _LOG_CURSOR = re.compile(r"(\d{1,9}):(\d{1,9})")
 
 
-def encode_cursor(last_id: int | None) -> str | None:
-    """The cursor of the page after `last_id`; None when there is none."""
-    if last_id is None:
+def encode_cursor(last: int | datetime | None) -> str | None:
+    """The cursor of the page after the id or time `last`; None when there is none."""
+    if last is None:
         return None
-    return base64.urlsafe_b64encode(b"1:%d" % last_id).decode().rstrip("=")
+    body = b"1:%d" % last if isinstance(last, int) else b"2:%d" % ((last - _EPOCH) // _MICROSECOND)
+    return base64.urlsafe_b64encode(body).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str | None, field: str = "cursor") -> int | None:
+def decode_cursor(cursor: str | None) -> int | None:
     """The id that `encode_cursor` was given.
 
     Raises:
-        InvalidInput: it is not one of ours.
+        InvalidInput: it is not one of ours, or one of another listing.
+    """
+    if cursor is None:
+        return None
+    last_id = _number(cursor, _ID)
+    if last_id >= 2**63:
+        raise _wrong()
+    return last_id
+
+
+def decode_time_cursor(cursor: str | None) -> datetime | None:
+    """The time that `encode_cursor` was given.
+
+    Raises:
+        InvalidInput: it is not one of ours, or one of another listing.
     """
     if cursor is None:
         return None
     try:
-        body = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-    except (binascii.Error, ValueError) as error:
-        raise _wrong(field) from error
-    match = _CURSOR.fullmatch(body)
-    if match is None or (last_id := int(match[1])) >= 2**63:
-        raise _wrong(field)
-    return last_id
+        return _EPOCH + _number(cursor, _TIME) * _MICROSECOND
+    except OverflowError as error:
+        raise _wrong() from error
 
 
 def encode_log_cursor(attempt: int, seq: int) -> str:
@@ -56,5 +71,15 @@ def decode_log_cursor(cursor: str | None) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _wrong(field: str) -> InvalidInput:
-    return InvalidInput.at(field, "is not a cursor; use the next_cursor of the page before")
+def _number(cursor: str, form: re.Pattern[bytes]) -> int:
+    try:
+        match = form.fullmatch(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError) as error:
+        raise _wrong() from error
+    if match is None:
+        raise _wrong()
+    return int(match[1])
+
+
+def _wrong() -> InvalidInput:
+    return InvalidInput.at("cursor", "is not a cursor of this listing; use the next_cursor of the page before")

@@ -52,12 +52,12 @@ class Dashboard:
                 return response
         if any(path == prefix or path.startswith(prefix + "/") for prefix in _NOT_PAGES):
             raise HTTPException(404, f"there is nothing at {path}")
-        index = self._folder / "index.html"
-        if not index.is_file():
-            return _not_built()
         if Path(path).suffix and "text/html" not in Headers(scope=scope).get("accept", ""):
             # A script or picture that is not there, not a place in the dashboard.
             raise HTTPException(404, f"there is nothing at {path}")
+        index = self._folder / "index.html"
+        if not index.is_file():
+            return _not_built()
         return FileResponse(index, headers={"Cache-Control": ASK_AGAIN})
 
 

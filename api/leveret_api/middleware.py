@@ -11,6 +11,8 @@ from leveret_api.problems import problem_response
 
 MAX_BODY = 1024 * 1024
 """Bytes of a request's body, at most."""
+MAX_DISCARDED = 16 * MAX_BODY
+"""Bytes beyond it that are read and thrown away before the connection is closed."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -77,7 +79,10 @@ class SameOrigin:
 
 
 class BodyLimit:
-    """Answers 413 to a body over `limit` bytes, whether its length was announced or it came in chunks."""
+    """Answers 413 to a body over `limit` bytes, whether its length was announced or it came in chunks.
+
+    Some of what is too much is still read, so that a client which sends first and reads later gets to see the answer.
+    """
 
     def __init__(self, app: ASGIApp, limit: int = MAX_BODY) -> None:
         self.app = app
@@ -89,9 +94,12 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         detail = f"the body has more than {self.limit} bytes"
-        announced = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "0")
         if announced.isascii() and announced.isdigit() and int(announced) > self.limit:
-            await problem_response(413, detail, headers={"Connection": "close"})(scope, receive, send)
+            if "expect" not in headers:
+                await _discard(receive)
+            await problem_response(413, detail)(scope, receive, send)
             return
         received = 0
 
@@ -101,8 +109,19 @@ class BodyLimit:
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
                 if received > self.limit:
+                    if message.get("more_body"):
+                        await _discard(receive)
                     # Passes through FastAPI's reading of the body, and becomes a problem document.
-                    raise HTTPException(413, detail, headers={"Connection": "close"})
+                    raise HTTPException(413, detail)
             return message
 
         await self.app(scope, receive_limited, send)
+
+
+async def _discard(receive: Receive) -> None:
+    read = 0
+    while read < MAX_DISCARDED:
+        message = await receive()
+        read += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return

@@ -15,8 +15,11 @@ from leveret_core.errors import ConfigurationError
 
 GRACE = 10
 """Seconds that open requests and websockets get at a shutdown."""
+STALLED = 30
+"""Seconds after which a connection is reset whose other side takes nothing of what waits for it."""
 MAX_WEBSOCKET_MESSAGE = 65_536
 _BACKLOG = 2_048
+_NOT_STARTED = "the API did not start; its log says why"
 
 
 async def serve(app: ASGIApp, host: str, port: int, *, ready: Callable[[str], None] | None = None) -> None:
@@ -56,7 +59,7 @@ async def serve(app: ASGIApp, host: str, port: int, *, ready: Callable[[str], No
             await serving
             raise
         if not server.started:
-            raise ConfigurationError("the API did not start; its log says why")
+            raise ConfigurationError(_NOT_STARTED)
 
 
 class _Server(uvicorn.Server):
@@ -65,7 +68,10 @@ class _Server(uvicorn.Server):
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:  # uvicorn would end the process, and with it what else runs in it
+            raise ConfigurationError(_NOT_STARTED) from error
         if self.started:
             self._on_ready()
 
@@ -86,6 +92,9 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigurationError(
             f"cannot listen on {host} port {port} ({error.strerror or error}); choose others with --host and --port"
         ) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it. Without, one whose client does not read would never end: closing waits for the rest to go out.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED * 1000)
     listener.setblocking(False)
     return listener
 

@@ -248,7 +248,7 @@ def _suggestion(name: object, known: Collection[str]) -> str:
 
 
 def _printable(name: object) -> str:
-    return str(name)[:64].encode("ascii", "backslashreplace").decode().replace("\x00", "\\x00")
+    return str(name)[:64].encode("ascii", "backslashreplace").decode().replace("\x00", "\\x00") or '""'
 
 
 _RULES: dict[str, Callable[[object], Any]] = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from starlette.types import ASGIApp
 
 from leveret_api.app import create_app
 from leveret_api.services import Services
@@ -35,7 +36,8 @@ class Listening(Exchange):
 class Api:
     """The app, a client of it, and what it sent out."""
 
-    def __init__(self, services: Services, http: httpx.AsyncClient, broker: Listening) -> None:
+    def __init__(self, app: ASGIApp, services: Services, http: httpx.AsyncClient, broker: Listening) -> None:
+        self.app = app
         self.services = services
         self.db = services.database
         self.http = http
@@ -88,6 +90,6 @@ async def running_api(database_url: str, *, static: Path | None = None, **settin
     app = create_app(services, static=static or Path("/nowhere"))
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://leveret.test") as http:
-            yield Api(services, http, broker)
+            yield Api(app, services, http, broker)
     finally:
         await database.stop()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from leveret_api.cursors import decode_cursor, decode_log_cursor, encode_cursor, encode_log_cursor
+from leveret_api.cursors import decode_cursor, decode_log_cursor, decode_time_cursor, encode_cursor, encode_log_cursor
 from leveret_api.openapi import refusals
 from leveret_api.routers.jobs import occurrence_made, payload_bytes
 from leveret_api.routers.parameters import ACTOR, Cursor, Limit, OccurrenceId, Text, checked_reason
@@ -24,7 +25,7 @@ from leveret_api.services import ServicesDep
 from leveret_core.errors import BrokerError
 from leveret_core.states import State
 from leveret_core.store import commands, jobs, reads
-from leveret_core.store.reads import OccurrenceFilter
+from leveret_core.store.reads import OccurrenceFilter, Page
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +42,14 @@ async def list_occurrences(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> OccurrencePage:
-    """List occurrences, newest first."""
-    below = decode_cursor(cursor)
-    ref = None if job is None else jobs.job_ref(job)
-    which = OccurrenceFilter(
-        job_id=await jobs.resolve_job(services.database, ref) if isinstance(ref, str) else ref,
-        states=sorted(set(state or ())),
-        type=type,
-        worker_id=worker,
-    )
-    page = await reads.list_occurrences(services.database, which, below=below, limit=limit)
-    return OccurrencePage(items=[Occurrence.of(row) for row in page.rows], next_cursor=encode_cursor(page.next))
+    """List occurrences, newest first; those of one job, the latest planned first."""
+    which = OccurrenceFilter(states=sorted(set(state or ())), type=type, worker_id=worker)
+    db = services.database
+    if job is None:
+        return _page(await reads.list_occurrences(db, which, below=decode_cursor(cursor), limit=limit))
+    ref, before = jobs.job_ref(job), decode_time_cursor(cursor)
+    job_id = ref if isinstance(ref, int) else await jobs.resolve_job(db, ref)
+    return _page(await reads.list_occurrences_of(db, job_id, which, below=before, limit=limit))
 
 
 @router.get("/{id}", operation_id="getOccurrence", responses=refusals(404))
@@ -101,3 +99,7 @@ async def requeue_occurrence(
     payload = payload_bytes(services, body.payload if body else None)
     made = await commands.requeue_occurrence(services.database, occurrence_id, payload=payload, actor=ACTOR)
     return await occurrence_made(services, made.occurrence_id, response, created=True)
+
+
+def _page(page: Page[int] | Page[datetime]) -> OccurrencePage:
+    return OccurrencePage(items=[Occurrence.of(row) for row in page.rows], next_cursor=encode_cursor(page.next))

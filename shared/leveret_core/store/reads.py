@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -22,21 +24,20 @@ STATE_SCAN = 5_000
 """The same for each state, where states are read one by one."""
 SCAN_TIME = 0.5
 """Seconds after which a page ends with what was found so far, and a cursor from which to look on."""
-RECENT = 100_000
-"""Finished occurrences that are counted, at most."""
 
-_NEWEST = 2**63 - 1
+
+Key = TypeVar("Key", int, datetime)
 
 
 @dataclass(frozen=True)
-class Page:
-    """Rows, newest first, and the id below which the next page begins; None at the end.
+class Page(Generic[Key]):
+    """Rows, newest first, and the key below which the next page begins; None at the end.
 
     A page can be short, even empty, without being the last: the filter let little pass of what was looked at.
     """
 
     rows: list[asyncpg.Record]
-    next: int | None
+    next: Key | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,27 +62,32 @@ class OccurrenceFilter:
     """Which occurrences to list; None and an empty list let all pass.
 
     Args:
-        job_id: of this job, which may be deleted.
         states: in one of these.
         type: exactly this type.
         worker_id: whose latest attempt was this worker's.
     """
 
-    job_id: int | None = None
     states: Sequence[State] = ()
     type: str | None = None
     worker_id: UUID | None = None
 
+    @property
+    def states_or_none(self) -> list[str] | None:
+        """The states as statements take them."""
+        return [state.value for state in self.states] or None
 
-@dataclass(frozen=True)
-class Recent:
-    """How occurrences ended since `since`: an hour ago, or later when there were more than `RECENT` of them."""
+    @property
+    def values(self) -> tuple[object, ...]:
+        """The filters as statements take them."""
+        return self.type, self.states_or_none, self.worker_id
 
-    counts: dict[str, int]
-    capped_since: object | None
+    @property
+    def passes_all(self) -> bool:
+        """Whether nothing is filtered out."""
+        return self.type is None and not self.states and self.worker_id is None
 
 
-async def list_jobs(db: Database, which: JobFilter, *, below: int | None = None, limit: int = 50) -> Page:
+async def list_jobs(db: Database, which: JobFilter, *, below: int | None = None, limit: int = 50) -> Page[int]:
     """Jobs that exist, newest first.
 
     Args:
@@ -91,7 +97,7 @@ async def list_jobs(db: Database, which: JobFilter, *, below: int | None = None,
     pattern = None if not which.search else f"%{_escaped(which.search)}%"
     filters = (which.type, which.tag, which.paused, pattern)
     scan = limit + 1 if filters == (None, None, None, None) else SCAN
-    return await _page(db, "reads/jobs", below, limit, scan, filters, ())
+    return await _page(db, "reads/jobs", "id", below, limit, scan, filters)
 
 
 async def get_job(db: Database, job_id: int) -> asyncpg.Record:
@@ -106,23 +112,35 @@ async def get_job(db: Database, job_id: int) -> asyncpg.Record:
     return row
 
 
-async def list_occurrences(db: Database, which: OccurrenceFilter, *, below: int | None = None, limit: int = 50) -> Page:
+async def list_occurrences(db: Database, which: OccurrenceFilter, *, below: int | None = None, limit: int = 50) -> Page[int]:
     """Occurrences, newest first.
 
     Args:
         below: the `next` of the page before; None for the first.
         limit: rows, at most; up to `MAX_LIMIT`.
     """
-    states = [state.value for state in which.states] or None
-    filters = (which.type, states, which.worker_id)
-    if which.job_id is not None:
-        scan = limit + 1 if filters == (None, None, None) else SCAN
-        return await _page(db, "reads/occurrences_of_job", below, limit, scan, filters, (which.job_id,), (which.job_id,))
+    states, filters = which.states_or_none, which.values
     if states is not None and State.SUCCEEDED.value not in states:
         scan = limit + 1 if which.type is None and which.worker_id is None else STATE_SCAN
-        return await _page(db, "reads/occurrences_in_states", below, limit, scan, filters, (), (states,))
-    scan = limit + 1 if filters == (None, None, None) else SCAN
-    return await _page(db, "reads/occurrences", below, limit, scan, filters, ())
+        return await _page(db, "reads/occurrences_in_states", "id", below, limit, scan, filters, horizon_scope=(states,))
+    scan = limit + 1 if which.passes_all else SCAN
+    return await _page(db, "reads/occurrences", "id", below, limit, scan, filters)
+
+
+async def list_occurrences_of(
+    db: Database, job_id: int, which: OccurrenceFilter, *, below: datetime | None = None, limit: int = 50
+) -> Page[datetime]:
+    """Occurrences of one job, which may be deleted, the latest planned first.
+
+    Args:
+        below: the `next` of the page before; None for the first.
+        limit: rows, at most; up to `MAX_LIMIT`.
+    """
+    scan = limit + 1 if which.passes_all else SCAN
+    scope = (job_id,)
+    return await _page(
+        db, "reads/occurrences_of_job", "scheduled_for", below, limit, scan, which.values, scope=scope, horizon_scope=scope
+    )
 
 
 async def get_occurrence(db: Database, occurrence_id: int) -> tuple[asyncpg.Record, list[asyncpg.Record]]:
@@ -157,32 +175,33 @@ async def list_workers(db: Database) -> list[asyncpg.Record]:
 async def _page(
     db: Database,
     name: str,
-    below: int | None,
+    key: str,
+    below: Key | None,
     limit: int,
     scan: int,
     filters: tuple[object, ...],
-    scope: tuple[object, ...],
+    *,
+    scope: tuple[object, ...] = (),
     horizon_scope: tuple[object, ...] = (),
-) -> Page:
+) -> Page[Key]:
     until = time.monotonic() + SCAN_TIME
-    start = _NEWEST if below is None else below
     rows: list[asyncpg.Record] = []
     while True:
-        found = await db.fetch(name, start, limit + 1 - len(rows), scan, *filters, *scope)
+        found = await db.fetch(name, below, limit + 1 - len(rows), scan, *filters, *scope)
         rows += found
         if len(rows) > limit:
-            return Page(rows[:limit], rows[limit - 1]["id"])
+            return Page(rows[:limit], rows[limit - 1][key])
         if found and found[0].get("found", 0) > len(found):
-            return Page(rows, rows[-1]["id"])
+            return Page(rows, rows[-1][key])
         if scan == limit + 1:
             return Page(rows, None)
-        horizon = await db.fetchrow(f"{name}_horizon", start, scan, *horizon_scope)
+        horizon = await db.fetchrow(f"{name}_horizon", below, scan, *horizon_scope)
         assert horizon is not None
         if horizon["scanned"] < scan:
             return Page(rows, None)
-        start = horizon["id"]
+        below = horizon[key]
         if time.monotonic() > until:
-            return Page(rows, start)
+            return Page(rows, below)
 
 
 def _escaped(text: str) -> str:

@@ -1,0 +1,162 @@
+"""Workers, the dispatcher, health and metrics over REST, on a real Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+
+import pytest
+from redis.asyncio import Redis
+
+from leveret_api import status
+from leveret_api.services import Services
+from leveret_core.redis_clients import hints_client
+from support.api import HOURLY, Api, running_api
+from support.control import Control, finished
+
+
+@pytest.fixture
+async def api(database_url: str) -> AsyncGenerator[Api]:
+    async with running_api(database_url) as running:
+        yield running
+
+
+@pytest.fixture
+def control(api: Api) -> Control:
+    return Control(api.db)
+
+
+async def test_workers_are_listed_with_the_queues_of_their_handlers(api: Api, control: Control) -> None:
+    worker = await control.worker()
+    (item,) = (await api.ok("GET", "/workers"))["items"]
+    assert (item["id"], item["name"], item["state"], item["concurrency"]) == (worker, "w", "alive", 10)
+    assert item["handlers"] == [
+        {"pattern": "#", "queue": "jobs.all", "concurrency": 10, "name": "", "timeout": None, "schema": None, "doc": ""}
+    ]
+    await api.db.pool.execute("update worker set state = 'lost', stopped_at = now() - interval '10 minutes'")
+    assert (await api.ok("GET", "/workers"))["items"][0]["state"] == "lost"
+    await api.db.pool.execute("update worker set stopped_at = now() - interval '2 hours'")
+    assert (await api.ok("GET", "/workers"))["items"] == []
+
+
+async def test_the_dispatcher_is_nobody_until_a_term_begins(api: Api, control: Control) -> None:
+    before = await api.ok("GET", "/dispatcher")
+    assert (before["holder"], before["epoch"], before["acquired_at"], before["lag_seconds"]) == (None, 0, None, 0)
+    await control.term()
+    now = await api.ok("GET", "/dispatcher")
+    assert (uuid.UUID(now["holder"]).version, now["holder_name"], now["epoch"]) == (4, "test", 1)
+    assert 0 <= now["since_seconds"] < 60
+    await api.job(trigger=HOURLY)
+    await api.db.pool.execute("update job set next_fire_at = now() - interval '90 seconds'")
+    assert 90 <= (await api.ok("GET", "/dispatcher"))["lag_seconds"] < 150
+
+
+async def test_the_overview_counts_what_lives_and_what_ended(api: Api, control: Control) -> None:
+    await api.job("one", concurrency="queue")
+    job = await api.job("two", trigger=HOURLY)
+    await api.ok("POST", "/jobs/one/pause")
+    first, _ = await api.trigger("one"), await api.trigger("one")
+    await api.trigger("two")
+    worker = await control.worker()
+    await control.report(worker, finished(await control.claim(worker, first["id"])))
+    seen = await api.ok("GET", "/overview")
+    assert seen["occurrences"] == {"waiting": 0, "pending": 2, "running": 0, "cancelling": 0, "retrying": 0}
+    assert (seen["last_hour"], seen["last_hour_since"]) == ({"succeeded": 1}, None)
+    assert seen["jobs"] == {"total": 2, "paused": 1}
+    assert seen["workers"] == {"alive": 1, "slots": 10, "running": 0}
+    assert seen["services"] == {"postgres": "ok", "redis": "ok", "rabbitmq": "ok"}
+    assert seen["upcoming"] == [{"job_id": job["id"], "job_name": "two", "next_fire_at": job["next_fire_at"]}]
+
+
+async def test_too_many_to_count_are_counted_since_a_later_time(
+    api: Api, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "MAX_COUNTED", 2)
+    await api.job(concurrency="allow")
+    for _ in range(3):
+        made = await api.trigger("daily")
+        await api.ok("POST", f"/occurrences/{made['id']}/cancel", 202)
+    seen = await api.ok("GET", "/overview")
+    assert seen["last_hour"] == {"cancelled": 2}
+    assert seen["last_hour_since"] is not None
+
+
+async def test_many_readers_of_the_overview_share_one_count(api: Api) -> None:
+    await asyncio.gather(*(api.ok("GET", "/overview") for _ in range(50)))
+    calls = await api.db.pool.fetchval("select 1")
+    assert calls == 1
+    # A job that is made now shows only when the value is a second old.
+    await api.job()
+    assert (await api.ok("GET", "/overview"))["jobs"]["total"] == 0
+
+
+async def test_a_process_without_rabbitmq_is_degraded_but_ready(api: Api) -> None:
+    assert (await api.http.get("/livez")).json() == {"status": "ok"}
+    assert (await api.http.get("/readyz")).json()["status"] == "ok"
+
+
+async def test_health_names_the_services_that_are_away(api: Api) -> None:
+    api.broker.connected = False
+    answer = await api.http.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "degraded", "services": {"postgres": "ok", "redis": "ok", "rabbitmq": "down"}}
+
+
+async def test_a_redis_that_does_not_answer_degrades(api: Api, redis_url: str) -> None:
+    services = api.services
+    redis = hints_client(redis_url)
+    async with redis:
+        services.redis = redis
+        assert (await api.http.get("/readyz")).json()["services"]["redis"] == "ok"
+    away: Redis = hints_client("redis://127.0.0.1:1/0")
+    async with away:
+        api.services.redis = away
+        fresh = status.Status(services)
+        assert (await fresh.health()).model_dump() == {
+            "status": "degraded",
+            "services": {"postgres": "ok", "redis": "down", "rabbitmq": "ok"},
+        }
+
+
+async def test_a_draining_process_sends_new_requests_elsewhere_but_still_answers(api: Api) -> None:
+    api.services.draining = True
+    answer = await api.http.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "draining")
+    assert "retry-after" in answer.headers
+    assert (await api.http.get("/livez")).status_code == 200
+    await api.ok("GET", "/jobs")
+
+
+async def test_metrics_count_requests_by_route_and_states(api: Api) -> None:
+    await api.job()
+    await api.trigger("daily")
+    for number in range(3):
+        await api.http.get(f"/api/v1/jobs/{number + 500}")
+        await api.http.get(f"/nowhere/{number}.txt")
+    api.services.leads = lambda: True
+    text = (await api.http.get("/metrics")).text
+    for line in (
+        'leveret_http_requests_total{method="GET",route="/api/v1/jobs/{ref}",status="404"} 3.0',
+        'leveret_http_requests_total{method="POST",route="/api/v1/jobs",status="201"} 1.0',
+        'leveret_http_requests_total{method="GET",route="other",status="404"} 3.0',
+        'leveret_occurrences{state="pending"} 1.0',
+        'leveret_jobs{paused="false"} 1.0',
+        'leveret_service_up{service="postgres"} 1.0',
+        "leveret_dispatcher_is_leader 1.0",
+        "leveret_dispatcher_epoch 0.0",
+        "leveret_live_clients 0.0",
+    ):
+        assert f"\n{line}\n" in text, line
+
+
+async def test_two_apps_in_one_process_have_metrics_of_their_own(api: Api, database_url: str) -> None:
+    await api.job()
+    async with running_api(database_url) as other:
+        assert 'route="/api/v1/jobs"' not in (await other.http.get("/metrics")).text
+
+
+async def test_services_tell_only_after_they_are_asked(api: Api) -> None:
+    assert isinstance(api.services, Services)
+    await api.ok("GET", "/jobs")
+    assert api.hints == []
