@@ -31,6 +31,10 @@ test: dashboard ## Run every test on real servers, started for it (ARGS= goes to
 test-unit: install ## Run the tests that need no server (ARGS= goes to pytest)
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
+.PHONY: bench
+bench: install ## Measure throughput and latency on the services of LEVERET_*_URL (ARGS= goes to leveret bench)
+	@$(BIN)/leveret bench $(ARGS)
+
 .PHONY: check
 check: check-style check-mypy check-pyright check-imports check-dashboard ## Check style, types and who may import whom
 

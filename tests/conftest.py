@@ -14,7 +14,7 @@ import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 
 from support.available import new_postgres, new_rabbit, new_redis
 from support.given import GivenServer, Located, clear_vhost
-from support.processes import LeveretProcess
+from support.processes import LeveretProcess, StartLeveret
 from support.rabbitmq import RabbitServer, VirtualHosts
 from support.servers import NotAvailable, Server, ServerProcess
 
@@ -146,12 +146,6 @@ def private_redis(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 # Processes
-
-
-class StartLeveret(Protocol):
-    """Starts `leveret ARGS` with these environment variables, in this folder."""
-
-    def __call__(self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> LeveretProcess: ...
 
 
 @pytest.fixture

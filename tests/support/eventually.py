@@ -25,7 +25,8 @@ async def eventually(check: Callable[[], T | Awaitable[T]], timeout: float = 10.
     It holds when it raises no AssertionError and returns something true, or None, as a function of assertions does.
 
     Arguments:
-        check: a function or coroutine function without arguments. Other errors than AssertionError end the wait.
+        check: a function or coroutine function without arguments (bind those of a loop by functools.partial: mypy cannot
+            infer a lambda with defaults here). Other errors than AssertionError end the wait.
         timeout: seconds until it must hold.
         interval: seconds between tries.
 

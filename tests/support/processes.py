@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Protocol
 
 from support import leash
 from support.ports import free_port
 from support.trees import family, kill_all
 
-__all__ = ["LeveretProcess", "free_port"]
+__all__ = ["LeveretProcess", "StartLeveret", "free_port"]
 
 
 class LeveretProcess:
@@ -103,3 +104,9 @@ class LeveretProcess:
 
     def __str__(self) -> str:
         return f"`leveret {' '.join(self.args)}` (pid {self.pid})"
+
+
+class StartLeveret(Protocol):
+    """What the fixture `start_leveret` is: starts `leveret ARGS` with these environment variables, in this folder."""
+
+    def __call__(self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> LeveretProcess: ...
