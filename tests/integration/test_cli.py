@@ -1,0 +1,237 @@
+"""The command line against a server in its own process, on real services."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import httpx
+import pytest
+
+from support.command_line import Done, command, run_leveret
+from support.eventually import eventually
+from support.given import Located
+from support.ports import free_port
+from support.processes import LeveretProcess
+
+StartLeveret = Callable[..., LeveretProcess]
+
+HANDLERS = """
+import time
+from leveret import JobContext, job
+
+@job("greet.*")
+def greet(ctx: JobContext, name: str = "you") -> str:
+    ctx.log.info("hello %s", name)
+    return f"hello {name}"
+
+@job("wait.*")
+def wait(ctx: JobContext, seconds: float = 60) -> None:
+    for tick in range(int(seconds * 20)):
+        if tick % 20 == 0:
+            ctx.log.info("tick %d", tick // 20)
+        if ctx.cancelled:
+            return
+        time.sleep(0.05)
+"""
+
+
+class System:
+    """`leveret all` with two handlers, and the command line that talks to it."""
+
+    def __init__(self, process: LeveretProcess, url: str) -> None:
+        self.process = process
+        self.url = url
+
+    async def run(self, *args: str, code: int = 0, stdin: str = "") -> Done:
+        env = {"LEVERET_URL": self.url}
+        # As a process only where it has to be one, which costs half a second each.
+        done = await (
+            run_leveret(*args, env=env, stdin=stdin) if stdin else asyncio.to_thread(partial(command, *args, env=env))
+        )
+        assert done.code == code, done.err
+        return done
+
+    async def json(self, *args: str) -> Any:
+        return (await self.run(*args, "--json")).json()
+
+    async def ended(self, occurrence: int) -> dict[str, Any]:
+        async def final() -> dict[str, Any]:
+            async with httpx.AsyncClient() as client:
+                found: dict[str, Any] = (await client.get(f"{self.url}/api/v1/occurrences/{occurrence}")).json()
+            assert found["finished_at"], found["state"]
+            return found
+
+        return await eventually(final, timeout=20)
+
+
+async def _started(start: StartLeveret, folder: Path, database_url: str, redis_url: str, amqp_url: str) -> System:
+    (folder / "their_jobs.py").write_text(HANDLERS)
+    port = free_port()
+    env = {"LEVERET_DATABASE_URL": database_url, "LEVERET_REDIS_URL": redis_url, "LEVERET_AMQP_URL": amqp_url}
+    process = start("all", "their_jobs", "--port", str(port), env=env, cwd=folder)
+
+    async def serving() -> None:
+        assert process.returncode is None, process.output()
+        assert "serves greet.*, wait.*" in process.output()
+
+    await eventually(serving, timeout=30, interval=0.1)
+    return System(process, f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture(scope="module")
+async def system(
+    postgres_server: Located, redis_server: Located, rabbit_server: Located, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[System]:
+    """One for all tests but those that end it: each uses jobs of names of its own."""
+    name = f"leveret_cli_{secrets.token_hex(4)}"
+    await _execute(postgres_server.url, f"create database {name}")
+    processes: list[LeveretProcess] = []
+
+    def start(*args: str, **more: Any) -> LeveretProcess:
+        processes.append(LeveretProcess(*args, **more))
+        return processes[-1]
+
+    url = urlunsplit(urlsplit(postgres_server.url)._replace(path=f"/{name}"))
+    # Another lock than the system that the last test starts beside this one.
+    redis_url = urlunsplit(urlsplit(redis_server.url)._replace(path="/1"))
+    try:
+        yield await _started(start, tmp_path_factory.mktemp("cli"), url, redis_url, rabbit_server.url)
+    finally:
+        for process in processes:
+            process.close()
+        await _execute(postgres_server.url, f"drop database {name} with (force)")
+
+
+async def _execute(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+async def test_a_job_is_made_run_followed_and_deleted_from_the_command_line(system: System) -> None:
+    job = await system.json("jobs", "create", "hello", "--type", "greet.loud", "--payload", '{"name": "Ann"}', "--tag", "a")
+    assert (job["name"], job["trigger"], job["tags"]) == ("hello", {"kind": "manual"}, ["a"])
+
+    occurrence = await system.json("jobs", "trigger", "hello", "--key", "once")
+    again = await system.json("jobs", "trigger", "hello", "--key", "once")
+    assert again["id"] == occurrence["id"]
+    assert (await system.ended(occurrence["id"]))["result"] == "hello Ann"
+
+    (listed,) = await system.json("occurrences", "list", "--job", "hello", "--state", "succeeded")
+    assert listed["id"] == occurrence["id"]
+    (record,) = (await system.run("occurrences", "logs", str(occurrence["id"]))).out.splitlines()
+    assert record.endswith("hello Ann")
+    shown = await system.run("occurrences", "show", str(occurrence["id"]))
+    assert '"hello Ann"' in shown.out
+    (worker,) = await system.json("workers", "list")
+    assert [handler["pattern"] for handler in worker["handlers"]] == ["greet.*", "wait.*"]
+
+    await system.run("jobs", "delete", "hello")
+    assert "no job named hello" in (await system.run("jobs", "show", "hello", code=1)).err
+
+
+async def test_schedules_are_made_shown_paused_and_resumed(system: System) -> None:
+    await system.run("jobs", "create", "tick", "--type", "greet.x", "--every", "3600", "--max-attempts", "7")
+    await system.run("jobs", "create", "dawn", "--type", "greet.x", "--cron", "0 6 * * *", "--tz", "Europe/Berlin")
+    await system.run("jobs", "create", "party", "--type", "greet.x", "--at", "2099-12-31T23:00", "--tz", "Europe/Berlin")
+
+    assert (await system.json("jobs", "show", "tick"))["retry"]["max_attempts"] == 7
+    shown = await system.json("jobs", "show", "dawn")
+    assert len(shown["next"]) == 5
+    assert "T06:00:00" in shown["next"][0]["local"]
+    assert (await system.json("jobs", "show", "party"))["next_fire_at"] == "2099-12-31T22:00:00Z"
+
+    assert (await system.json("jobs", "pause", "tick", "--reason", "too loud"))["pause_reason"] == "too loud"
+    assert [job["name"] for job in await system.json("jobs", "list", "--paused")] == ["tick"]
+    assert (await system.json("jobs", "resume", "tick"))["paused"] is False
+    assert "every hour" in (await system.run("jobs", "list", "--search", "tick")).out
+
+
+async def test_following_a_log_ends_with_the_occurrence_and_cancel_ends_that(system: System) -> None:
+    await system.run("jobs", "create", "long", "--type", "wait.x")
+    occurrence = str((await system.json("jobs", "trigger", "long"))["id"])
+
+    async def running() -> None:
+        assert await system.json("occurrences", "list", "--job", "long", "--state", "running")
+
+    await eventually(running, timeout=20)
+    cancelled = await system.run("occurrences", "cancel", occurrence, "--reason", "enough")
+    assert f"occurrence {occurrence} is cancel" in cancelled.out
+
+    lines = (await system.run("occurrences", "logs", occurrence, "--follow", "--json")).out.splitlines()
+    assert json.loads(lines[0])["message"] == "tick 0"
+    assert (await system.ended(int(occurrence)))["state"] == "cancelled"
+    assert "too late" in (await system.run("occurrences", "cancel", occurrence, code=1)).err
+
+
+async def test_what_the_server_refuses_is_said_by_field(system: System) -> None:
+    done = await system.run("jobs", "create", "bad", "--type", "greet.x", "--every", "0.001", code=2)
+
+    assert done.err.startswith("leveret: trigger.every: ")
+    assert "already" in (await _twice(system)).err
+
+
+async def _twice(system: System) -> Done:
+    await system.run("jobs", "create", "one", "--type", "greet.x")
+    return await system.run("jobs", "create", "one", "--type", "greet.x", code=1)
+
+
+async def test_a_crontab_imported_twice_makes_its_jobs_once(system: System) -> None:
+    crontab = "# Copies the database\n15 3 * * 1-5 /opt/backup.sh --to s3\n@hourly echo tick\n"
+
+    first = await system.run("jobs", "import", "crontab", "-", "--tz", "Europe/Berlin", "--json", stdin=crontab)
+    assert [each["result"] for each in first.json()] == ["created", "created"]
+    second = await system.run("jobs", "import", "crontab", "-", "--tz", "Europe/Berlin", "--json", stdin=crontab)
+    assert [each["result"] for each in second.json()] == ["unchanged", "unchanged"]
+    moved = crontab.replace("15 3", "45 4")
+    third = await system.run("jobs", "import", "crontab", "-", "--tz", "Europe/Berlin", "--json", stdin=moved)
+    assert [each["result"] for each in third.json()] == ["updated", "unchanged"]
+
+    job = await system.json("jobs", "show", first.json()[0]["name"])
+    assert job["description"] == "Copies the database"
+    assert job["trigger"]["expression"] == "45 4 * * 1-5"
+
+
+async def test_applying_a_file_reports_a_refused_job_and_makes_the_others(system: System, tmp_path: Path) -> None:
+    good = {"name": "good", "type": "greet.x", "trigger": {"kind": "manual"}}
+    file = tmp_path / "jobs.json"
+    file.write_text(json.dumps([{**good, "name": "bad", "trigger": {"kind": "cron", "expression": "61 * * * *"}}, good]))
+
+    done = await system.run("jobs", "apply", str(file), "--json", code=1)
+
+    assert [each["result"] for each in done.json()] == ["refused", "created"]
+    assert "bad: trigger.expression: " in done.err
+
+
+async def test_sigterm_drains_resigns_and_leaves_with_0(
+    start_leveret: StartLeveret, empty_database_url: str, redis_url: str, amqp_url: str, tmp_path: Path
+) -> None:
+    system = await _started(start_leveret, tmp_path, empty_database_url, redis_url, amqp_url)
+    await system.run("jobs", "create", "short", "--type", "wait.x", "--payload", '{"seconds": 2}')
+    await system.run("jobs", "trigger", "short")
+
+    async def running() -> None:
+        assert await system.json("occurrences", "list", "--state", "running")
+
+    await eventually(running, timeout=20)
+    system.process.terminate()
+
+    assert await _waited(system.process) == 0
+    output = system.process.output()
+    assert "draining: 1 running" in output
+    assert output.index("said goodbye") < output.index("gave up epoch"), "the worker first, then the dispatcher"
+    assert "Traceback" not in output
+
+
+async def _waited(process: LeveretProcess) -> int:
+    return await asyncio.to_thread(process.wait, 30)
