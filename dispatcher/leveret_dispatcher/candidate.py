@@ -15,6 +15,7 @@ from leveret_core.settings import Settings
 from leveret_core.store.database import UNAVAILABLE, Database
 from leveret_dispatcher.lock import LockUnknown, RedisLock
 from leveret_dispatcher.term import NAME, Term, boottime
+from leveret_dispatcher.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,8 @@ class Candidate:
     async def _hold(self, term: Term) -> None:
         log.info("term: holding epoch %d as %s", term.epoch, self._holder_name)
         self.term = term
+        watchdog = Watchdog(2 * self._settings.lock_ttl)
+        watchdog.start()
         dispatching = asyncio.ensure_future(self._dispatch(term))
         renewing = asyncio.create_task(self._renew(term))
         try:
@@ -107,6 +110,7 @@ class Candidate:
                 elif error is not None:
                     log.error("term: the dispatcher failed, stepping down", exc_info=error)
         finally:
+            watchdog.stop()
             self.term = None
             term.trusted_until = 0.0
             for task in (dispatching, renewing):
