@@ -7,13 +7,13 @@ for exactly one word and `#` for any number of words, none included (AMQP 0-9-1,
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from leveret_core.errors import InvalidInput
 
 MAX_TYPE_LENGTH = 200
 """Bytes; AMQP allows 255, the rest is left for the queue's prefix."""
 
+_WILDCARDS = {"*": "wildcard", "#": "all"}
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -57,28 +57,37 @@ def _check(value: str, field: str, noun: str) -> str:
 
 
 def queue_name(pattern: str) -> str:
-    """The queue of a pattern: `sendemail.*` → `jobs.sendemail.wildcard`, `#` → `jobs.all`. Users' autoscalers rely on it."""
-    words = {"*": "wildcard", "#": "all"}
-    return "jobs." + ".".join(words.get(word, word) for word in pattern.split("."))
+    """The queue of a pattern: `sendemail.*` → `jobs.sendemail.wildcard`, `#` → `jobs.all`. Users' autoscalers rely on it.
+
+    A plain word that would read like a wildcard gets an underscore (`report.all` → `jobs.report.all_`), so that no two
+    patterns ever share a queue.
+    """
+    return "jobs." + ".".join(map(_queue_word, pattern.split(".")))
 
 
-@lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    # `#` also matches no word at all, so the dots around it are optional: build it word by word.
-    out, first = "", True
-    for word in pattern.split("."):
-        if word == "#":
-            out += r"(?:[^.]+(?:\.[^.]+)*)?" if first else r"(?:\.[^.]+)*"
-        else:
-            body = "[^.]+" if word == "*" else re.escape(word)
-            out += body if first else r"\." + body
-        first = False
-    if pattern.startswith("#."):
-        # `#.a` matches `a`: the dot after an empty `#` goes away.
-        out = r"(?:[^.]+\.)*" + out.removeprefix(r"(?:[^.]+(?:\.[^.]+)*)?\.")
-    return re.compile(out)
+def _queue_word(word: str) -> str:
+    if word in _WILDCARDS:
+        return _WILDCARDS[word]
+    return word + "_" if word.rstrip("_") in _WILDCARDS.values() else word
 
 
 def matches(pattern: str, job_type: str) -> bool:
     """Whether the topic exchange would route `job_type` to a queue bound with `pattern`."""
-    return _compiled(pattern).fullmatch(job_type) is not None
+    wanted, words = pattern.split("."), job_type.split(".")
+    at = word = 0
+    after_hash: int | None = None
+    hash_ends = 0
+    while word < len(words):
+        if at < len(wanted) and wanted[at] == "#":
+            at += 1
+            after_hash, hash_ends = at, word
+        elif at < len(wanted) and wanted[at] in ("*", words[word]):
+            at += 1
+            word += 1
+        elif after_hash is not None:
+            # The last `#` takes one word more. Earlier ones never need to: what they could take, it can take too.
+            hash_ends += 1
+            at, word = after_hash, hash_ends
+        else:
+            return False
+    return all(rest == "#" for rest in wanted[at:])

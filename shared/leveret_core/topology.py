@@ -16,9 +16,18 @@ DEAD_EXCHANGE = "leveret.dead"
 EVENTS_QUEUE = "leveret.events"
 CLAIMS_QUEUE = "leveret.claims"
 DEAD_QUEUE = "leveret.dead"
+CONTROL_QUEUE_PREFIX = "leveret.control."
+"""Before the random name of a worker's exclusive queue."""
 
 DELIVERY_LIMIT = 20
 """Deliveries after which a message that keeps breaking its consumer is set aside."""
+
+WORKER_PERMISSIONS = (
+    r"^(jobs|leveret\.control)\..*",
+    r"^((jobs|leveret\.control)\..*|leveret\.dead|amq\.default)$",
+    r"^((jobs|leveret\.control)\..*|leveret\.jobs|leveret\.control)$",
+)
+"""What a worker's user needs, as regular expressions for `rabbitmqctl set_permissions`: configure, write, read."""
 
 
 def durable_queue_arguments() -> dict[str, Any]:
@@ -40,3 +49,8 @@ def claims_queue_arguments() -> dict[str, Any]:
 def dead_queue_arguments() -> dict[str, Any]:
     """Arguments of the queue of what could not be delivered: bounded, the oldest goes first."""
     return {"x-queue-type": "quorum", "x-max-length": 100_000, "x-overflow": "drop-head"}
+
+
+def control_queue_arguments() -> dict[str, Any]:
+    """Arguments of a worker's own queue of words from the servers: exclusive, thus classic; what is missed is told again."""
+    return {"x-queue-type": "classic", "x-message-ttl": 60_000, "x-max-length": 10_000, "x-overflow": "drop-head"}

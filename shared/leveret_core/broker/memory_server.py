@@ -1,0 +1,114 @@
+"""The servers' side of the in-process broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from leveret_core.broker.base import EventMessage, Published
+from leveret_core.broker.claims_feed import PREFETCH as CLAIMS_PREFETCH
+from leveret_core.broker.claims_feed import Asked, ClaimsFeed, Desk
+from leveret_core.broker.events_feed import PREFETCH as EVENTS_PREFETCH
+from leveret_core.broker.events_feed import Arrived, EventsFeed, Ingest
+from leveret_core.broker.memory_hub import MemoryHub, Waiting
+from leveret_core.broker.memory_queue import MemoryConsumer
+from leveret_core.errors import BrokerUnavailable
+from leveret_core.messages import Control, Doorbell, Reply, decode_reply, encode
+from leveret_core.patterns import matches
+
+STOP_TIMEOUT = 5.0
+"""Seconds `stop` leaves a running call of the desk or the ingestor to end."""
+
+
+class MemoryServerBroker:
+    """`ServerBroker` on the queues of a `MemoryHub`. Used on the loop of the queues only."""
+
+    def __init__(self, hub: MemoryHub) -> None:
+        self._hub = hub
+        self._connected = False
+        self._consumers: list[MemoryConsumer[Any]] = []
+        self._feeds: list[tuple[ClaimsFeed | EventsFeed, asyncio.Task[None]]] = []
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is started."""
+        return self._connected
+
+    async def start(self) -> None:
+        """Declare the queues of claims and events."""
+        self._hub.settle_in()
+        self._hub.declared = self._connected = True
+
+    async def stop(self) -> None:
+        """Stop consuming, let the running calls of desk and ingestor end; what is unsettled goes back."""
+        self._connected = False
+        for consumer in self._consumers:
+            consumer.cancel()
+        for feed, _ in self._feeds:
+            feed.stop()
+        if tasks := [task for _, task in self._feeds]:
+            _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for consumer in self._consumers:
+            consumer.close()
+        self._consumers.clear()
+        self._feeds.clear()
+
+    async def publish(self, doorbells: Sequence[Doorbell]) -> list[Published]:
+        """Put each doorbell into the queue of every pattern that matches its type."""
+        if not self._connected:
+            return [Published.UNKNOWN] * len(doorbells)
+        return [self._publish(doorbell) for doorbell in doorbells]
+
+    async def serve_claims(self, desk: Desk) -> None:
+        """Hand batches of requests to `desk`, one at a time, and send its replies. Returns at once."""
+        feed = ClaimsFeed(desk)
+
+        def deliver(number: int, waiting: Waiting) -> None:
+            async def answer(reply: Reply | None) -> None:
+                consumer.ack(number)
+                if reply is not None and not waiting.reply.done():
+                    waiting.reply.set_result(decode_reply(encode(reply)))
+
+            if waiting.reply.done():
+                consumer.ack(number)
+            else:
+                feed.inbox.put(Asked(waiting.body, answer))
+
+        consumer = self._hub.claims.consume(CLAIMS_PREFETCH, deliver)
+        self._consume(consumer, feed)
+
+    async def consume_events(self, ingest: Ingest) -> None:
+        """Hand batches of event messages to `ingest`, one at a time. Returns at once."""
+        feed = EventsFeed(ingest)
+
+        def deliver(number: int, body: bytes) -> None:
+            async def ack() -> None:
+                consumer.ack(number)
+
+            feed.inbox.put(Arrived(EventMessage(body, ack), lambda: False))
+
+        consumer = self._hub.events.consume(EVENTS_PREFETCH, deliver)
+        self._consume(consumer, feed)
+
+    async def tell_workers(self, word: Control) -> None:
+        """Send a word to all workers that listen. Raises `BrokerUnavailable` when stopped."""
+        if not self._connected:
+            raise BrokerUnavailable("the broker is stopped")
+        body = encode(word)
+        for listener in list(self._hub.listeners):
+            listener(body)
+
+    def _publish(self, doorbell: Doorbell) -> Published:
+        queues = [queue for pattern, queue in self._hub.doorbells.items() if matches(pattern, doorbell.type)]
+        body = encode(doorbell)
+        for queue in queues:
+            queue.put(body)
+        return Published.CONFIRMED if queues else Published.UNROUTABLE
+
+    def _consume(self, consumer: MemoryConsumer[Any], feed: ClaimsFeed | EventsFeed) -> None:
+        self._consumers.append(consumer)
+        self._feeds.append((feed, asyncio.create_task(feed.run())))

@@ -1,0 +1,143 @@
+"""The workers' side of the in-process broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from leveret_core.broker.base import Delivery
+from leveret_core.broker.memory_hub import MemoryHub, Waiting
+from leveret_core.broker.memory_queue import MemoryConsumer, MemoryQueue
+from leveret_core.errors import BrokerUnavailable
+from leveret_core.messages import Control, Reply, Request, decode_control, decode_doorbell, encode
+from leveret_core.patterns import check_pattern
+
+_NO_SERVER = "nobody takes this: no Leveret server was ever started on this broker"
+
+
+class MemoryWorkerBroker:
+    """`WorkerBroker` on the queues of a `MemoryHub`.
+
+    Used on the loop on which it was started, which may be another thread's: callbacks come on that loop.
+    """
+
+    def __init__(self, hub: MemoryHub) -> None:
+        self._hub = hub
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._consumers: list[MemoryConsumer[bytes]] = []
+        self._listeners: list[Callable[[bytes], None]] = []
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is started."""
+        return self._loop is not None
+
+    async def start(self) -> None:
+        """Use the running loop."""
+        self._hub.settle_in()
+        self._loop = asyncio.get_running_loop()
+
+    async def stop(self) -> None:
+        """Unsettled deliveries go back to their queues."""
+        self._loop = None
+
+        async def leave() -> None:
+            for consumer in self._consumers:
+                consumer.close()
+            self._hub.listeners.difference_update(self._listeners)
+            self._consumers.clear()
+            self._listeners.clear()
+
+        await self._hub.run(leave)
+
+    async def serve(self, pattern: str, prefetch: int, on_doorbell: Callable[[Delivery], None]) -> None:
+        """Make the queue of `pattern` and consume it, with `prefetch` unsettled deliveries at most.
+
+        Raises:
+            InvalidInput: `pattern` is none.
+        """
+        check_pattern(pattern)
+
+        async def consume() -> None:
+            queue = self._hub.doorbells.setdefault(pattern, MemoryQueue())
+
+            def deliver(number: int, body: bytes) -> None:
+                ack = partial(self._settle, partial(consumer.ack, number))
+                requeue = partial(self._settle, partial(consumer.requeue, number))
+                self._call(on_doorbell, Delivery(decode_doorbell(body), pattern, ack, requeue))
+
+            consumer = queue.consume(max(1, prefetch), deliver)
+            self._consumers.append(consumer)
+
+        await self._hub.run(consume)
+
+    async def pause(self) -> None:
+        """Stop consuming; deliveries already made stay valid."""
+
+        async def cancel() -> None:
+            for consumer in self._consumers:
+                consumer.cancel()
+
+        await self._hub.run(cancel)
+
+    async def request(self, request: Request, timeout: float) -> Reply:
+        """Ask the claim desk. Raises `BrokerUnavailable` without an answer within `timeout` seconds."""
+        self._check()
+        body = encode(request)
+
+        async def ask() -> Reply:
+            if not self._hub.declared:
+                raise BrokerUnavailable(_NO_SERVER)
+            waiting = Waiting(body, asyncio.get_running_loop().create_future())
+            self._hub.claims.put(waiting)
+            return await waiting.reply
+
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._hub.run(ask)
+        except TimeoutError:
+            raise BrokerUnavailable(f"no answer within {timeout:g} s; is a Leveret server running on this broker?") from None
+
+    async def send_events(self, body: bytes, timeout: float) -> None:
+        """Put an encoded `Events` batch into the queue of events. Raises `BrokerUnavailable` if there is none."""
+        self._check()
+
+        async def put() -> None:
+            if not self._hub.declared:
+                raise BrokerUnavailable(_NO_SERVER)
+            self._hub.events.put(body)
+
+        try:
+            async with asyncio.timeout(timeout):
+                await self._hub.run(put)
+        except TimeoutError:
+            raise BrokerUnavailable(f"events were not taken within {timeout:g} s") from None
+
+    async def listen(self, on_control: Callable[[Control], None]) -> None:
+        """Call `on_control` for every word of the servers."""
+
+        async def join() -> None:
+            def heard(body: bytes) -> None:
+                self._call(on_control, decode_control(body))
+
+            self._listeners.append(heard)
+            self._hub.listeners.add(heard)
+
+        await self._hub.run(join)
+
+    def _check(self) -> None:
+        if self._loop is None:
+            raise BrokerUnavailable("the broker is not started")
+
+    async def _settle(self, settle: Callable[[], None]) -> None:
+        async def run() -> None:
+            settle()
+
+        await self._hub.run(run)
+
+    def _call(self, callback: Callable[[Any], None], argument: object) -> None:
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(callback, argument)
