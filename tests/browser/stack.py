@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -74,12 +74,12 @@ class Stack:
         """An occurrence as it is now."""
         answer = await self.rest.get(f"/occurrences/{id}")
         assert answer.is_success, answer.text
-        return answer.json()
+        return cast("dict[str, Any]", answer.json())
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = await self.rest.post(path, json=body)
         assert answer.is_success, answer.text
-        return answer.json()
+        return cast("dict[str, Any]", answer.json())
 
     @asynccontextmanager
     async def worker(self, handlers: Sequence[Handler], name: str = "worker-1") -> AsyncGenerator[Worker]:

@@ -10,6 +10,9 @@ const POLL = 10_000;
 /** Without an answer for this long, the page says that it is stale. */
 const STALE_AFTER = 15_000;
 
+/** The server keeps what it counted for the overview about this long. */
+const COUNTS_LAST = 1_200;
+
 export type LiveState =
   | { kind: "connecting" }
   | { kind: "live" }
@@ -35,6 +38,7 @@ export class Live {
   readonly #listeners = new Set<() => void>();
   readonly #watched = new Map<number, Set<() => void>>();
   #state: LiveState = { kind: "connecting" };
+  #looking: ReturnType<typeof setTimeout> | undefined;
   #version: string | undefined;
   #outdated = false;
 
@@ -50,6 +54,7 @@ export class Live {
     socket.on("hello", (hello: Hello) => this.#greeted(hello));
     socket.on("changed", (change: Changed) => {
       this.#refetcher.mark(...(this.#sequence.gap(change.seq) ? [[]] : affected(change)));
+      this.#lookAgain();
     });
     socket.on("logs", (hint: LogHint) => {
       for (const tell of this.#watched.get(hint.occurrence) ?? []) tell();
@@ -105,6 +110,14 @@ export class Live {
     this.#version ??= hello.version;
     this.#outdated = this.#version !== hello.version;
     this.#tell();
+  }
+
+  /** The overview's counts may be older than the hint: ask for them once more when they cannot be. */
+  #lookAgain(): void {
+    this.#looking ??= setTimeout(() => {
+      this.#looking = undefined;
+      this.#refetcher.mark(["overview"]);
+    }, COUNTS_LAST);
   }
 
   #poll(): void {

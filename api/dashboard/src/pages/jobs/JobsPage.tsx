@@ -129,6 +129,7 @@ function JobList() {
             idOf={(job) => String(job.id)}
             outdated={jobs.isPlaceholderData}
             live
+            scope={JSON.stringify(filter)}
             empty={
               filtered ? (
                 <Empty

@@ -13,6 +13,7 @@ import { ProgressBar } from "../../parts/Progress";
 import { StateBadge } from "../../states/StateBadge";
 import { isFinal, isRunning, MEANING } from "../../states/states";
 import { Time } from "../../time/Time";
+import { UnservedHint } from "../workers/Unserved";
 import { FailureView } from "./FailureView";
 import { LogPanel } from "./LogPanel";
 import { OccurrenceActions } from "./OccurrenceActions";
@@ -120,6 +121,7 @@ function Head({ occurrence }: { occurrence: OccurrenceDetail }) {
         actions={<OccurrenceActions occurrence={occurrence} />}
       />
       {occurrence.attempt > 0 || !isFinal(occurrence.state) ? <Why occurrence={occurrence} /> : null}
+      {occurrence.state === "pending" && <UnservedHint type={occurrence.type} />}
       {occurrence.progress && <ProgressBar progress={occurrence.progress} />}
     </>
   );

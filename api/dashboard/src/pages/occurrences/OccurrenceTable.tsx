@@ -82,10 +82,18 @@ interface OccurrenceTableProps {
   empty: ReactNode;
   outdated?: boolean;
   live?: boolean;
+  scope?: string;
 }
 
 /** Occurrences, newest first. */
-export function OccurrenceTable({ columns, rows, empty, outdated = false, live = true }: OccurrenceTableProps) {
+export function OccurrenceTable({
+  columns,
+  rows,
+  empty,
+  outdated = false,
+  live = true,
+  scope = "",
+}: OccurrenceTableProps) {
   return (
     <DataTable
       label="Occurrences"
@@ -95,6 +103,7 @@ export function OccurrenceTable({ columns, rows, empty, outdated = false, live =
       empty={empty}
       outdated={outdated}
       live={live}
+      scope={scope}
     />
   );
 }

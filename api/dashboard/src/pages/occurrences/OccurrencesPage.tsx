@@ -60,6 +60,7 @@ export function OccurrencesPage() {
             rows={noSuchJob ? [] : occurrences.data?.items}
             outdated={occurrences.isPlaceholderData}
             live={cursor === undefined}
+            scope={JSON.stringify(filter)}
             empty={
               filtered || cursor ? (
                 <Empty

@@ -55,9 +55,8 @@ export function stepsOf(occurrence: OccurrenceDetail): Step[] {
   } else if (occurrence.state === "pending") {
     steps.push({
       mark: "pending",
-      title: occurrence.rung ? "Waits for a free worker" : "Waits to be published",
+      title: "Waits for a worker",
       at: null,
-      note: occurrence.rung ? undefined : "No worker may be bound to its type.",
     });
   } else if (occurrence.state === "cancelling") {
     steps.push({ mark: "cancelling", title: "The worker is told to stop", at: null });

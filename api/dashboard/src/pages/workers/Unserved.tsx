@@ -34,6 +34,23 @@ export function UnservedTypes({ types }: { types: readonly string[] }) {
   );
 }
 
+/** Says so when no live worker serves a type. */
+export function UnservedHint({ type }: { type: string }) {
+  const workers = useQuery(queries.workers()).data?.items;
+  if (!workers || unserved([type], workers).length === 0) return null;
+  return (
+    <div className="note note-warn" role="status">
+      <WarnIcon />
+      <div>
+        <strong>No live worker serves {type}</strong>
+        <p>
+          It runs as soon as one does. <Link to="/workers">Workers and what they serve</Link>
+        </p>
+      </div>
+    </div>
+  );
+}
+
 /** Names them, when there are any. */
 export function UnservedNote() {
   const types = useUnserved() ?? [];

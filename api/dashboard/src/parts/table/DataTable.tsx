@@ -43,6 +43,8 @@ interface DataTableProps<Row> {
   empty: ReactNode;
   /** rows may come and go by themselves: keep them in place under the pointer */
   live?: boolean;
+  /** names what is listed, such as the filter */
+  scope?: string;
   /** what is shown belongs to the filter before */
   outdated?: boolean;
 }
@@ -57,11 +59,12 @@ export function DataTable<Row extends RowData>({
   rows,
   idOf,
   empty,
-  live,
-  outdated,
+  live = false,
+  scope = "",
+  outdated = false,
 }: DataTableProps<Row>) {
   const [held, setHeld] = useState(false);
-  const steady = useSteadyRows<Row>(rows ?? NONE, idOf, live === true && held && outdated !== true);
+  const steady = useSteadyRows<Row>(rows ?? NONE, idOf, outdated ? undefined : scope, live && held);
   const table = useTable({
     features,
     data: steady.rows as Row[],

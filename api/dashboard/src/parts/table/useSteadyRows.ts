@@ -17,11 +17,21 @@ export function steadyRows<Row>(
   return { rows, heldBack: byId.size };
 }
 
-/** `steadyRows` from one rendering to the next. */
-export function useSteadyRows<Row>(fresh: readonly Row[], idOf: (row: Row) => string, held: boolean) {
-  const shown = useRef(fresh);
-  const result =
-    held && shown.current.length > 0 ? steadyRows(shown.current, fresh, idOf) : { rows: fresh, heldBack: 0 };
-  shown.current = result.rows;
+/**
+ * `steadyRows` from one rendering to the next.
+ *
+ * @param scope names the list that the rows belong to: those of another list are never kept. Undefined while that is not known.
+ */
+export function useSteadyRows<Row>(
+  fresh: readonly Row[],
+  idOf: (row: Row) => string,
+  scope: string | undefined,
+  held: boolean,
+) {
+  const shown = useRef<{ scope: string | undefined; rows: readonly Row[] }>({ scope: undefined, rows: [] });
+  const { rows: before, scope: of } = shown.current;
+  const keep = held && scope !== undefined && of === scope && before.length > 0;
+  const result = keep ? steadyRows(before, fresh, idOf) : { rows: fresh, heldBack: 0 };
+  shown.current = { scope, rows: result.rows };
   return result;
 }

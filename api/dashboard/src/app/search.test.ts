@@ -1,0 +1,19 @@
+import { describe, expect, it } from "vitest";
+import { jobFilter, occurrenceFilter, parseSearch, stringifySearch } from "./search";
+
+describe("addresses", () => {
+  it("hold filters in plain words", () => {
+    const filter = { job: "nightly", state: ["failed", "timed_out"] };
+    expect(stringifySearch(filter)).toBe("?job=nightly&state=failed&state=timed_out");
+    expect(occurrenceFilter(parseSearch("?state=failed&state=timed_out&job=nightly"))).toEqual(filter);
+  });
+
+  it("keep a job's name that looks like a number a word", () =>
+    expect(occurrenceFilter(parseSearch("?job=42"))).toEqual({ job: "42" }));
+  it("lose what makes no sense", () => expect(occurrenceFilter({ state: "sleeping", cursor: "" })).toEqual({}));
+  it("say paused or not", () => {
+    expect(jobFilter(parseSearch("?paused=false"))).toEqual({ paused: false });
+    expect(jobFilter({ paused: true })).toEqual({ paused: true });
+    expect(jobFilter({ paused: "maybe" })).toEqual({});
+  });
+});
