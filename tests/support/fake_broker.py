@@ -31,6 +31,7 @@ from leveret_core.messages import (
     Hello,
     Log,
     Progress,
+    Refused,
     Reply,
     Request,
     Unknown,
@@ -63,8 +64,10 @@ class FakeServers:
         unknown: worker ids that the desk does not know.
         answers: statuses that differ from `granted`; `busy` leaves an ask out of the reply.
         cancel: attempts named in answers to heartbeats.
-        delay: seconds a request takes.
+        delay: seconds between a claim and its reply.
         hold_events: events are not confirmed.
+        refuse: why every hello is refused.
+        event_workers: the incarnation that sent each of `events`.
     """
 
     def __init__(self, *, lease: float = 30.0, heartbeat: float = 5.0) -> None:
@@ -74,6 +77,7 @@ class FakeServers:
         self.mute = False
         self.hold_events = False
         self.delay = 0.0
+        self.refuse = ""
         self.unknown: set[str] = set()
         self.answers: dict[Key, Literal["stale", "not_yet", "busy"]] = {}
         self.cancel: list[Ask] = []
@@ -81,6 +85,7 @@ class FakeServers:
         self.request_threads: set[str] = set()
         self.events: list[Event] = []
         self.batches: list[int] = []
+        self.event_workers: list[str] = []
         self.acked: list[Key] = []
         self.requeued: list[Key] = []
         self.queues: dict[str, FakeQueue] = {}
@@ -143,19 +148,10 @@ class FakeServers:
         if self.mute:
             await asyncio.sleep(timeout)
             raise BrokerUnavailable("no answer")
-        if self.delay:
+        reply = self._reply(request)
+        if self.delay and isinstance(request, Claim):
             await asyncio.sleep(self.delay)
-        match request:
-            case _ if request.worker in self.unknown:
-                return Unknown(reason="declared lost")
-            case Hello():
-                return Welcome(lease=self.lease, heartbeat=self.heartbeat, server="test")
-            case Claim(asks=asks):
-                return Claimed(answers=list(self._claim(asks)))
-            case Heartbeat():
-                return Alive(lease=self.lease, cancel=self.cancel)
-            case Goodbye():
-                return Bye(released=0)
+        return reply
 
     async def take_events(self, body: bytes, timeout: float) -> None:
         """Confirm a batch of events, unless told otherwise."""
@@ -165,9 +161,25 @@ class FakeServers:
             await asyncio.sleep(timeout)
             raise BrokerUnavailable("not confirmed")
         await asyncio.sleep(0)
-        events = decode_events(body).events
-        self.batches.append(len(events))
-        self.events.extend(events)
+        batch = decode_events(body)
+        self.batches.append(len(batch.events))
+        self.event_workers.extend([batch.worker] * len(batch.events))
+        self.events.extend(batch.events)
+
+    def _reply(self, request: Request) -> Reply:
+        match request:
+            case _ if request.worker in self.unknown:
+                return Unknown(reason="declared lost")
+            case Hello() if self.refuse:
+                return Refused(reason=self.refuse)
+            case Hello():
+                return Welcome(lease=self.lease, heartbeat=self.heartbeat, server="test")
+            case Claim(asks=asks):
+                return Claimed(answers=list(self._claim(asks)))
+            case Heartbeat():
+                return Alive(lease=self.lease, cancel=self.cancel)
+            case Goodbye():
+                return Bye(released=0)
 
     def _claim(self, asks: list[Ask]) -> Iterator[Answer]:
         for ask in asks:

@@ -87,7 +87,10 @@ class EventBuffer:
 
     async def run(self) -> None:
         """Send until cancelled."""
-        self._loop = asyncio.get_running_loop()
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            if self.waiting:
+                self._wake.set()
         started = 0.0
         while True:
             await self._wake.wait()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import MutableMapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from leveret._reporter import Reporter
 from leveret.errors import NoJobRunning
@@ -14,6 +16,15 @@ JOB_LOGGER = "leveret.job"
 """The logger behind `JobContext.log`."""
 
 running: ContextVar[JobContext] = ContextVar("leveret.running")
+
+
+class JobLog(logging.LoggerAdapter[logging.Logger]):
+    """A logger that adds the attempt's ids to what a record says itself in `extra`."""
+
+    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[object, MutableMapping[str, Any]]:
+        """Both sets of fields."""
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
 
 
 class JobContext:
@@ -67,14 +78,14 @@ class JobContext:
         self._reporter = reporter
         self._cancelled = False
         self._started = time.monotonic()
-        self._log: logging.LoggerAdapter[logging.Logger] | None = None
+        self._log: JobLog | None = None
 
     @property
-    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+    def log(self) -> JobLog:
         """A logger whose records are kept with the attempt, as are those of any other logger used by the handler."""
         if self._log is None:
             extra = {"job": self.job, "occurrence": self.occurrence, "attempt": self.attempt}
-            self._log = logging.LoggerAdapter(logging.getLogger(JOB_LOGGER), extra)
+            self._log = JobLog(logging.getLogger(JOB_LOGGER), extra)
         return self._log
 
     @property
