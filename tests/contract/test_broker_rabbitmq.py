@@ -26,7 +26,7 @@ from leveret_core.messages import Alive, Control, Doorbell, Drain, Heartbeat, Re
 from leveret_core.patterns import matches
 from support.available import new_rabbit
 from support.eventually import eventually
-from support.proxy import Proxy
+from support.proxy import Direction, Proxy
 from support.rabbitmq import RabbitServer
 from support.servers import NotAvailable
 
@@ -283,6 +283,31 @@ async def test_a_frozen_broker_costs_a_publisher_its_deadline_and_no_more(own: O
 
     await eventually(lambda: 1 in taken.numbers)
     assert await server.publish([doorbell(5000)]) == [Published.CONFIRMED]
+
+
+async def test_connections_without_a_sign_of_life_are_replaced(rabbit: Rabbit, caplog: pytest.LogCaptureFixture) -> None:
+    async with Proxy(rabbit.url) as proxy:
+        url = proxy.url + "?heartbeat=1"
+        server, worker = await rabbit.server(url), await rabbit.worker(url)
+        await server.serve_claims(answer_all)
+        await worker.send_events(b"1", 5)
+
+        proxy.blackhole(Direction.TO_CLIENT)
+        waiting: list[asyncio.Task[Any]] = [
+            asyncio.create_task(worker.send_events(b"2", 30)),
+            asyncio.create_task(worker.request(Heartbeat(worker="w", running=0), 30)),
+            asyncio.create_task(server.tell_workers(Drain(worker="w"))),
+        ]
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [BrokerUnavailable] * 3
+        await eventually(lambda: caplog.text.count("lost: the broker fell silent") == 4)
+        await proxy.heal()
+
+        await eventually(lambda: server.connected and worker.connected)
+        await worker.send_events(b"3", 5)
+        assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
+        await worker.stop()
+        await server.stop()
 
 
 async def test_events_held_by_a_failing_ingestor_come_again_after_the_connection_was_lost(rabbit: Rabbit) -> None:

@@ -1,4 +1,4 @@
-"""What Leveret needs of a broker. `rabbitmq` and `memory` implement it and pass the same contract tests."""
+"""What Leveret needs of a broker. RabbitMQ's adapters and the in-memory ones implement it and pass the same contract tests."""
 
 from __future__ import annotations
 
@@ -62,12 +62,17 @@ class ServerBroker(Protocol):
         ...
 
     async def serve_claims(self, desk: Callable[[Sequence[Request]], Awaitable[Sequence[Reply | None]]]) -> None:
-        """Hand batches of requests to `desk` and send its replies (None: no reply, the worker asks again). Returns at once;
-        survives reconnects until `stop`."""
+        """Hand batches of requests to `desk`, one at a time, and send its replies (None: no reply, the worker asks again).
+
+        Returns at once; survives reconnects until `stop`. When `desk` raises, its batch gets no replies.
+        """
         ...
 
     async def consume_events(self, ingest: Callable[[Sequence[EventMessage]], Awaitable[None]]) -> None:
-        """Hand batches of event messages to `ingest`, one batch at a time. Returns at once; survives reconnects."""
+        """Hand batches of event messages to `ingest`, one batch at a time. Returns at once; survives reconnects.
+
+        When `ingest` raises, the same batch is handed over again after a pause, as long as its connection lives.
+        """
         ...
 
     async def tell_workers(self, word: Control) -> None:
@@ -94,7 +99,8 @@ class WorkerBroker(Protocol):
     async def serve(self, pattern: str, prefetch: int, on_doorbell: Callable[[Delivery], None]) -> None:
         """Declare and bind the queue of `pattern` and consume it with at most `prefetch` unsettled deliveries.
 
-        `on_doorbell` is called on the event loop and must return at once. Survives reconnects.
+        `on_doorbell` is called on the event loop and must return at once. Survives reconnects. A queue that the broker
+        refuses raises nothing: that is logged and tried again, while other patterns are served.
         """
         ...
 

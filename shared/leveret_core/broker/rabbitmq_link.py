@@ -131,9 +131,7 @@ class Link:
 
     def watch(self, channel: Channel) -> None:
         """End the link when `channel` is closed, or when the broker cancels a consumer on it."""
-        channel.on_consumer_cancel_callbacks.add(
-            lambda frame: self.end(f"the broker cancelled the consumer {frame.consumer_tag}")
-        )
+        channel.on_consumer_cancel_callbacks.add(lambda _: self.end("the broker cancelled a consumer; was its queue deleted?"))
         channel.closing.add_done_callback(self._channel_closed)
 
     async def consume(
