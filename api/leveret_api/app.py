@@ -51,6 +51,8 @@ def create_app(services: Services, *, static: Path = STATIC) -> ASGIApp:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # A redirect would have to name our address, which only the client's Host tells.
+        redirect_slashes=False,
     )
     app.state.services = services
     app.state.status = Status(services)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from leveret_core.errors import BrokerUnavailable, Conflict, InvalidInput, NotFo
 from leveret_core.store.database import UNAVAILABLE
 from leveret_core.store.jobs import VersionMismatch
 from leveret_core.triggers import TriggerError
+
+log = logging.getLogger(__name__)
 
 RETRY_AFTER = 2
 """Seconds after which a client may try again while a service is away."""
@@ -64,7 +67,8 @@ def _told(status: int, kind: str) -> Handler:
 
 
 def _away(detail: str) -> Handler:
-    async def handler(_: Request, __: Exception) -> Response:
+    async def handler(request: Request, error: Exception) -> Response:
+        log.warning("%s %s was told to come again: %r", request.method, request.url.path, error)
         return problem_response(503, detail, kind="unavailable", headers={"Retry-After": str(RETRY_AFTER)})
 
     return handler

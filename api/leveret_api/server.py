@@ -15,6 +15,9 @@ from leveret_core.errors import ConfigurationError
 
 GRACE = 10
 """Seconds that open requests and websockets get at a shutdown."""
+KEEP_ALIVE = 75
+"""Seconds an idle connection stays open: longer than a proxy in front keeps its own, so that it is the proxy which closes."""
+MAX_CONNECTIONS = 5_000
 STALLED = 30
 """Seconds after which a connection is reset whose other side takes nothing of what waits for it."""
 MAX_WEBSOCKET_MESSAGE = 65_536
@@ -43,7 +46,8 @@ async def serve(app: ASGIApp, host: str, port: int, *, ready: Callable[[str], No
                 ws="websockets-sansio",
                 ws_max_size=MAX_WEBSOCKET_MESSAGE,
                 timeout_graceful_shutdown=GRACE,
-                timeout_keep_alive=30,
+                timeout_keep_alive=KEEP_ALIVE,
+                limit_concurrency=MAX_CONNECTIONS,
                 lifespan="on",
                 log_config=None,
                 access_log=False,

@@ -41,19 +41,16 @@ class Services:
     leads: Callable[[], bool] = _never
     draining: bool = False
 
-    def job_changed(self, job_id: int) -> None:
-        """Tell everybody that a job is another now; call it after the commit."""
+    def job_changed(self, job_id: int, *, occurrences: bool = False) -> None:
+        """Tell everybody that a job is another now, and with it perhaps its `occurrences`; call it after the commit."""
         self.hints.send(Hint("jobs", (job_id,)))
+        if occurrences:
+            self.hints.send(Hint("occurrences"))
         self.hints.send(Hint("wake"))
 
     def occurrence_changed(self, occurrence_id: int) -> None:
         """Tell everybody that an occurrence is another now; call it after the commit."""
         self.hints.send(Hint("occurrences", (occurrence_id,)))
-        self.hints.send(Hint("wake"))
-
-    def occurrences_changed(self) -> None:
-        """Tell everybody that some occurrences are others now; call it after the commit."""
-        self.hints.send(Hint("occurrences"))
         self.hints.send(Hint("wake"))
 
 

@@ -262,6 +262,31 @@ async def test_more_room_lets_those_in_line_begin(api: Api) -> None:
     assert [item["state"] for item in page["items"]] == ["waiting", "pending", "pending", "pending"]
 
 
+async def test_a_job_that_allowed_any_number_lets_them_end_before_it_begins_another(api: Api) -> None:
+    await api.job(concurrency="allow")
+    live = [(await api.trigger("daily"))["id"] for _ in range(3)]
+    await api.ok("PATCH", "/jobs/daily", json={"concurrency": "skip"})
+    skipped = await api.trigger("daily")
+    assert (skipped["state"], skipped["blocker_id"]) == ("skipped", live[0])
+    for occurrence in live:
+        await api.ok("POST", f"/occurrences/{occurrence}/cancel", 202)
+    assert await api.db.pool.fetchval("select count(*) from slot") == 0
+    assert (await api.trigger("daily"))["state"] == "pending"
+
+
+async def test_a_line_ends_when_its_job_allows_any_number(api: Api) -> None:
+    job = await api.job(concurrency="queue")
+    for _ in range(3):
+        await api.trigger("daily")
+    api.hints.clear()
+    await api.ok("PATCH", "/jobs/daily", json={"concurrency": "allow"})
+    page = await api.ok("GET", f"/occurrences?job={job['id']}")
+    assert [item["state"] for item in page["items"]] == ["pending"] * 3
+    assert Hint("occurrences") in api.hints
+    await api.ok("PATCH", "/jobs/daily", json={"concurrency": "queue", "max_concurrent": 4})
+    assert [(await api.trigger("daily"))["state"] for _ in range(2)] == ["pending", "waiting"]
+
+
 # Pausing
 
 

@@ -105,8 +105,7 @@ async def edit_job(ref: JobRefDep, body: JobPatch, services: ServicesDep, if_mat
 async def delete_job(ref: JobRefDep, services: ServicesDep, if_match: IfMatch) -> Answer:
     """Delete a job. Its name is free, what has not begun is cancelled, what runs finishes, its history stays."""
     change = await jobs.delete_job(services.database, ref, actor=ACTOR, version=if_match)
-    services.job_changed(change.job_id)
-    services.occurrences_changed()
+    services.job_changed(change.job_id, occurrences=change.moved)
     return Answer(status_code=204)
 
 
@@ -179,7 +178,7 @@ async def occurrence_made(services: Services, occurrence_id: int, response: Resp
 
 async def _changed(services: Services, change: Change, response: Response) -> Job:
     if change.changed:
-        services.job_changed(change.job_id)
+        services.job_changed(change.job_id, occurrences=change.moved)
     if change.created:
         response.status_code = 201
         response.headers["Location"] = f"/api/v1/jobs/{change.job_id}"

@@ -69,6 +69,7 @@ class Attempt(BaseModel):
     attempt: int
     state: str = Field(description="`failed`, `timed_out`, `lost`, `released`, or the occurrence's own for the last one.")
     worker_id: UUID | None
+    worker_name: str | None
     started_at: datetime | None
     finished_at: datetime | None
     error: AttemptError | None

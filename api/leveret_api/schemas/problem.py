@@ -16,7 +16,7 @@ class ProblemDocument(BaseModel):
     """Every error answer."""
 
     type: str = Field(examples=["urn:leveret:invalid-input"])
-    title: str = Field(examples=["Unprocessable Content"])
+    title: str = Field(examples=["Unprocessable Entity"])
     status: int = Field(examples=[422])
     detail: str = Field(examples=["trigger.timezone 'Europe/Berln' is not a known time zone; did you mean Europe/Berlin?"])
     errors: list[FieldError]

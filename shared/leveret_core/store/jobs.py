@@ -6,18 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import asyncpg
 import msgspec
 
 from leveret_core import triggers
-from leveret_core.errors import Conflict, InvalidInput, LeveretError, NotFound
+from leveret_core.errors import Conflict, LeveretError, NotFound
 from leveret_core.job_definition import JobDefinition, check, default_of
-from leveret_core.payload import encode_payload
-from leveret_core.retry import RetryPolicy
 from leveret_core.store.database import Connection, Database, sql
-from leveret_core.triggers import Interval, Manual, Once, Trigger
+from leveret_core.store.job_rows import definition_in, first_due, kept_anchor, used_up, values_of
 
 JOB_DELETED = "job deleted"
 """Reason of the occurrences that a deleted job leaves cancelled."""
@@ -34,11 +31,15 @@ class VersionMismatch(LeveretError):
 
 @dataclass(frozen=True)
 class Change:
-    """What a change came to: `fields` names what differs now, and is empty when all was so already."""
+    """What a change came to: `fields` names what differs now, and is empty when all was so already.
+
+    `moved` tells whether occurrences changed with it.
+    """
 
     job_id: int
     created: bool = False
     fields: tuple[str, ...] = ()
+    moved: bool = False
 
     @property
     def changed(self) -> bool:
@@ -132,7 +133,7 @@ async def edit_job(
                 merged = json.loads(row["retry"]) | dict(retry)
                 given["retry"] = {name: value for name, value in merged.items() if value is not None}
             checked = check(given, payload_limit=payload_limit)
-            definition = msgspec.structs.replace(_definition(row), **checked)
+            definition = msgspec.structs.replace(definition_in(row), **checked)
             return await _update(connection, row, definition, actor=actor, version=version)
     except asyncpg.UniqueViolationError as error:
         raise Conflict(f"there is a job named {changes.get('name')} already") from error
@@ -161,8 +162,8 @@ async def resume_job(db: Database, ref: JobRef, *, actor: str) -> Change:
         row = await _lock(connection, ref)
         if row["paused_at"] is None:
             return Change(row["id"])
-        definition = _definition(row)
-        due = None if _used_up(definition, row) else triggers.next_fire_time(definition.trigger, await _clock(connection))
+        definition = definition_in(row)
+        due = None if used_up(definition, row) else triggers.next_fire_time(definition.trigger, await _clock(connection))
         await connection.execute(sql("jobs/resume"), row["id"], due)
         await _audit(connection, actor, "resume", row["id"], {})
         return Change(row["id"], fields=("paused",))
@@ -184,7 +185,7 @@ async def delete_job(db: Database, ref: JobRef, *, actor: str, version: int | No
                 await connection.execute(sql("jobs/delete"), row["id"])
                 cancelled = await connection.fetchval(sql("jobs/cancel_unstarted"), row["id"], JOB_DELETED)
                 await _audit(connection, actor, "delete", row["id"], {"name": row["name"], "cancelled": cancelled})
-                return Change(row["id"], fields=("deleted",))
+                return Change(row["id"], fields=("deleted",), moved=cancelled > 0)
         except asyncpg.DeadlockDetectedError:
             # Occurrences of a job without slots are claimed without the job's lock.
             if tries == _DEADLOCK_TRIES:
@@ -195,8 +196,8 @@ async def delete_job(db: Database, ref: JobRef, *, actor: str, version: int | No
 async def _insert(connection: Connection, definition: JobDefinition, actor: str) -> Change | None:
     now = await _clock(connection)
     definition = msgspec.structs.replace(definition, trigger=triggers.anchored(definition.trigger, now))
-    due = _first_due(definition.trigger, now)
-    job_id = await connection.fetchval(sql("jobs/insert"), *_values(definition), due)
+    due = first_due(definition.trigger, now)
+    job_id = await connection.fetchval(sql("jobs/insert"), *values_of(definition), due)
     if job_id is None:
         return None
     await _audit(connection, actor, "create", job_id, {"name": definition.name})
@@ -207,77 +208,35 @@ async def _update(
     connection: Connection, row: asyncpg.Record, definition: JobDefinition, *, actor: str, version: int | None
 ) -> Change:
     _check_version(row, version)
-    old, now = _definition(row), await _clock(connection)
-    definition = msgspec.structs.replace(definition, trigger=_kept_anchor(definition.trigger, old.trigger, now))
+    old, now = definition_in(row), await _clock(connection)
+    definition = msgspec.structs.replace(definition, trigger=kept_anchor(definition.trigger, old.trigger, now))
     due = row["next_fire_at"]
     if definition.trigger != old.trigger:
-        due = _first_due(definition.trigger, now)
+        due = first_due(definition.trigger, now)
     elif due is None:
         # It may have been used up before, and not be now.
         due = triggers.next_fire_time(definition.trigger, now)
-    if row["paused_at"] is not None or _used_up(definition, row):
+    if row["paused_at"] is not None or used_up(definition, row):
         due = None
-    changed = await connection.fetchrow(sql("jobs/update"), *_values(definition), due, row["id"])
+    changed = await connection.fetchrow(sql("jobs/update"), *values_of(definition), due, row["id"])
     if changed is None:
         return Change(row["id"])
     fields = tuple(changed["fields"])
-    if "max_concurrent" in fields:
-        await connection.fetch(sql("slots/promote"), [row["id"]])
     await _audit(connection, actor, "edit", row["id"], {"fields": fields, "version": changed["version"]})
-    return Change(row["id"], fields=fields)
+    moved = bool({"concurrency", "max_concurrent"} & set(fields))
+    if moved:
+        await _make_room(connection, row["id"], old.concurrency, definition.concurrency)
+    return Change(row["id"], fields=fields, moved=moved)
 
 
-def _first_due(trigger: Trigger, now: datetime) -> datetime | None:
-    due = triggers.next_fire_time(trigger, now)
-    if due is not None or isinstance(trigger, Manual):
-        return due
-    if isinstance(trigger, Once):
-        raise InvalidInput.at("trigger.at", f"is in the past; the server's clock says {now.isoformat(timespec='seconds')}")
-    if trigger.end_at is not None:
-        raise InvalidInput.at("trigger.end_at", "comes before the next fire time, so that the job would never be due")
-    raise InvalidInput.at("trigger", "would never be due")
-
-
-def _kept_anchor(new: Trigger, old: Trigger, now: datetime) -> Trigger:
-    """An interval that was given without its start keeps the one it has, unless something else about it changes."""
-    if isinstance(new, Interval) and isinstance(old, Interval) and new.start_at is None:
-        kept = msgspec.structs.replace(new, start_at=old.start_at)
-        if kept == old:
-            return kept
-    return triggers.anchored(new, now)
-
-
-def _used_up(definition: JobDefinition, row: asyncpg.Record) -> bool:
-    runs: int = row["runs"]
-    return definition.max_runs is not None and runs >= definition.max_runs
-
-
-def _values(definition: JobDefinition) -> tuple[object, ...]:
-    return (
-        definition.name,
-        definition.type,
-        definition.description,
-        list(definition.tags),
-        encode_payload(definition.payload, limit=None),
-        json.dumps(triggers.encode(definition.trigger)),
-        definition.concurrency,
-        definition.max_concurrent,
-        definition.max_waiting,
-        definition.catch_up,
-        definition.catch_up_window,
-        definition.timeout,
-        json.dumps(msgspec.structs.asdict(definition.retry)),
-        definition.max_runs,
-    )
-
-
-def _definition(row: asyncpg.Record) -> JobDefinition:
-    values: dict[str, Any] = {name: row[name] for name in JobDefinition.__struct_fields__}
-    values["tags"] = tuple(row["tags"])
-    values["payload"] = json.loads(row["payload"])
-    values["trigger"] = triggers.load(json.loads(row["trigger"]))
-    values["retry"] = msgspec.convert(json.loads(row["retry"]), RetryPolicy)
-    return JobDefinition(**values)
+async def _make_room(connection: Connection, job_id: int, before: str, after: str) -> None:
+    """Bring the slots and the line of a job in line with its changed policy."""
+    if after == "allow":
+        await connection.execute(sql("jobs/let_go"), job_id)
+        return
+    if before == "allow":
+        await connection.execute(sql("jobs/adopt"), job_id)
+    await connection.fetch(sql("slots/promote"), [job_id])
 
 
 async def _lock(connection: Connection, ref: JobRef) -> asyncpg.Record:

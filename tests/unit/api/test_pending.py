@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from leveret_api.live import Pending
+from leveret_api.pending import Pending
 from leveret_core.hints import MAX_IDS, Hint
 
 NOBODY: Counter[int] = Counter()
