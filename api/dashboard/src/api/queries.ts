@@ -1,17 +1,6 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { isLasting, request } from "./client";
-import type {
-  Dispatcher,
-  FireTimes,
-  Job,
-  Occurrence,
-  OccurrenceDetail,
-  Overview,
-  Page,
-  State,
-  Trigger,
-  Worker,
-} from "./types";
+import type { FireTimes, Job, Occurrence, OccurrenceDetail, Overview, Page, State, Trigger, Worker } from "./types";
 
 export interface JobFilter {
   search?: string | undefined;
@@ -47,13 +36,6 @@ export const queries = {
     queryOptions({
       queryKey: ["overview"],
       queryFn: ({ signal }) => request<Overview>("/overview", { signal }),
-      refetchInterval: SAFETY_INTERVAL,
-    }),
-
-  dispatcher: () =>
-    queryOptions({
-      queryKey: ["dispatcher"],
-      queryFn: ({ signal }) => request<Dispatcher>("/dispatcher", { signal }),
       refetchInterval: SAFETY_INTERVAL,
     }),
 

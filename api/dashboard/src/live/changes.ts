@@ -26,7 +26,7 @@ export function affected(change: Changed): QueryKey[] {
     keys.push(...ANY_OCCURRENCE, ...change.occurrences.map((id) => ["occurrence", String(id)]));
   }
   if (change.workers) keys.push(["workers"], ["overview"]);
-  if (change.dispatcher) keys.push(["dispatcher"], ["overview"]);
+  if (change.dispatcher) keys.push(["overview"]);
   return keys;
 }
 

@@ -39,12 +39,6 @@ export function Time({ at }: TimeProps) {
   return <TimeElement instant={instant}>{text}</TimeElement>;
 }
 
-/** Two times given by the server with the one named first as text. */
-export function AbsoluteTime({ at }: TimeProps) {
-  const instant = Date.parse(at);
-  return <TimeElement instant={instant}>{localTime(instant)}</TimeElement>;
-}
-
 function TimeElement({ instant, children }: { instant: number; children: string }) {
   return (
     <Tooltip.Trigger
