@@ -12,8 +12,8 @@ from collections import deque
 from examples.app import settings
 from leveret import Fail, JobContext, job
 
-KILL_AFTER = 5.0
-"""Seconds a command gets to end by itself, once it was told to."""
+KILL_AFTER = 3.0
+"""Seconds a command gets to end by itself, once it was told to; less than the worker waits for a handler."""
 LONGEST_LINE = 64 * 1024
 """Bytes of one line of output that are kept."""
 
@@ -73,7 +73,7 @@ async def _read(process: Process, ctx: JobContext, tail: deque[str]) -> None:
 
 
 async def _end(process: Process) -> None:
-    """End the command's whole group: asked first, killed after 5 s."""
+    """End the command's whole group: asked first, killed after 3 s."""
     for how, patience in ((signal.SIGTERM, KILL_AFTER), (signal.SIGKILL, None)):
         try:
             os.killpg(process.pid, how)

@@ -39,8 +39,9 @@ def dev(
     from leveret.commands._shutdown import run
     from leveret_core.settings import load_settings
 
-    in_process = {"redis_url": "redis://in-this-process", "amqp_url": "amqp://in-this-process"}
-    settings = load_settings(host=HOST, port=_free_port(port), **in_process)
+    # What the environment says of real services does not matter here.
+    places = {"database_url": "postgresql://embedded", "redis_url": "redis://in-process", "amqp_url": "amqp://in-process"}
+    settings = load_settings(host=HOST, port=_free_port(port), **places)
     configure(settings.log_level, settings.log_format)
     # Handlers that call the API find it, wherever they look for it in production.
     os.environ["LEVERET_URL"] = f"http://{HOST}:{settings.port}"
