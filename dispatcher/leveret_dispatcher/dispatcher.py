@@ -163,6 +163,8 @@ class Dispatcher:
 
     def _settled(self, settled: Settled) -> None:
         self._hints.send(Hint("occurrences", tuple(settled.changed)))
+        if settled.jobs:
+            self._hints.send(Hint("jobs", tuple(settled.jobs)))
         self._hints.send(Hint("workers"))
         for event in self._wake.values():
             event.set()

@@ -15,8 +15,9 @@ from leveret_core.messages import BadMessage, Event, Finished, Log, Progress, de
 from leveret_core.settings import Settings
 from leveret_core.store.commands import release
 from leveret_core.store.database import UNAVAILABLE, Connection, Database, columns, sql
+from leveret_dispatcher import failures
 from leveret_dispatcher.sanitizing import clean_json, clean_text
-from leveret_dispatcher.settlement import Ending, Settled, settle
+from leveret_dispatcher.settlement import MAY_FAIL, Ending, Settled, settle
 
 log = logging.getLogger(__name__)
 
@@ -105,33 +106,40 @@ class Ingestor:
         others = [e for e in finished if e.outcome != "succeeded"]
         progress = {(i.event.occurrence, i.event.token): i.event for i in items if isinstance(i.event, Progress)}
         logs = [(i.worker, i.event) for i in items if isinstance(i.event, Log) and i.event.seq <= self._settings.log_limit * 2]
-        settled = Settled()
+        may_fail = sorted({e.occurrence for e in others if e.outcome in MAY_FAIL})
+        settled, recovered = Settled(), set[int]()
         async with self._db.transaction() as connection:
             if finished:
                 # All jobs at once and in order, before any occurrence is touched.
-                await connection.fetch(sql("slots/lock_jobs"), sorted({e.occurrence for e in finished}))
+                await connection.fetch(sql("slots/lock_jobs"), sorted({e.occurrence for e in finished}), may_fail)
             if progress:
                 await connection.execute(sql("occurrences/progress"), *_progress_columns(list(progress.values())))
             if succeeded:
-                settled = await self._succeed(connection, succeeded)
+                settled, recovered = await self._succeed(connection, succeeded)
             if others:
-                more = await settle(connection, [self._ending(event) for event in others])
-                settled = Settled(settled.changed + more.changed, settled.wake or more.wake)
+                more = await settle(connection, [self._ending(event) for event in others], recovered)
+                settled = Settled(settled.changed + more.changed, settled.wake or more.wake, more.jobs)
             if logs:
                 await connection.execute(sql("occurrences/insert_logs"), *_log_columns(logs))
         settled.changed.extend({e.occurrence for e in progress.values()} - set(settled.changed))
         self._tell(settled)
         if logs:
             self._hints.send(Hint("logs", tuple({event.occurrence for _, event in logs})))
+        if known := {e.occurrence for e in succeeded}.difference(settled.changed):
+            # A batch that comes again may be one whose end was committed and this was not.
+            recovered.update(row["job_id"] for row in await self._db.fetch("jobs/succeeded", sorted(known)))
+        if cleared := await failures.forget(self._db, recovered):
+            self._hints.send(Hint("jobs", tuple(cleared)))
 
-    async def _succeed(self, connection: Connection, events: Sequence[Finished]) -> Settled:
+    async def _succeed(self, connection: Connection, events: Sequence[Finished]) -> tuple[Settled, set[int]]:
         rows = [
             (e.occurrence, e.attempt, uuid.UUID(e.token), e.seq, max(0.0, e.duration), self._result(e))
             for e in sorted(events, key=lambda e: e.occurrence)
         ]
-        done = [row["id"] for row in await connection.fetch(sql("occurrences/finish_succeeded"), *columns(rows, 6))]
-        promoted = await release(connection, done)
-        return Settled([*done, *promoted], bool(promoted))
+        done = await connection.fetch(sql("occurrences/finish_succeeded"), *columns(rows, 6))
+        ids = [row["id"] for row in done]
+        promoted = await release(connection, ids)
+        return Settled([*ids, *promoted], bool(promoted)), {row["job_id"] for row in done}
 
     def _result(self, event: Finished) -> str:
         raw = bytes(event.result)
@@ -155,6 +163,8 @@ class Ingestor:
     def _tell(self, settled: Settled) -> None:
         if settled.changed:
             self._hints.send(Hint("occurrences", tuple(settled.changed)))
+        if settled.jobs:
+            self._hints.send(Hint("jobs", tuple(settled.jobs)))
         if settled.wake:
             self._hints.send(Hint("wake"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -12,6 +12,7 @@ from leveret_core.retry import RetryPolicy
 from leveret_core.states import State
 from leveret_core.store.commands import release
 from leveret_core.store.database import Connection, columns, sql
+from leveret_dispatcher import failures
 
 _decode_policy = msgspec.json.Decoder(RetryPolicy).decode
 
@@ -43,26 +44,33 @@ class Ending:
 
 @dataclass
 class Settled:
-    """What a transaction changed: ids of occurrences, and whether the dispatcher has something to do now."""
+    """What a transaction changed: ids of occurrences and jobs, and whether the dispatcher has something to do now."""
 
     changed: list[int] = field(default_factory=list[int])
     wake: bool = False
+    jobs: list[int] = field(default_factory=list[int])
 
 
-async def settle(connection: Connection, endings: Sequence[Ending]) -> Settled:
+MAY_FAIL = frozenset({"failed", "timed_out", "lost"})
+"""Outcomes that may make an occurrence fail for good, which is counted in its job's row."""
+
+
+async def settle(connection: Connection, endings: Sequence[Ending], recovered: Collection[int] = ()) -> Settled:
     """Apply `endings` whose attempt still runs; the others came too late and change nothing.
 
     Args:
         connection: inside a transaction that holds no locks on jobs or occurrences yet.
         endings: in any order; of several for one occurrence only the one with the current claim counts.
+        recovered: jobs that had a success in the same transaction; see `failures.count`.
     """
     by_id: dict[int, list[Ending]] = {}
     for ending in endings:
         by_id.setdefault(ending.occurrence, []).append(ending)
     ids = sorted(by_id)
-    await connection.fetch(sql("slots/lock_jobs"), ids)
+    await connection.fetch(sql("slots/lock_jobs"), ids, sorted({e.occurrence for e in endings if e.outcome in MAY_FAIL}))
     steps: list[tuple[int, str, float | None, str | None, str | None, int, int, float | None]] = []
     kept: list[tuple[int, str, str | None]] = []
+    failed: list[failures.Failure] = []
     for row in await connection.fetch(sql("occurrences/load_running"), ids):
         claim = (row["attempt"], str(row["claim_token"]))
         current = next((e for e in by_id[row["id"]] if e.claim is None or e.claim == claim), None)
@@ -82,6 +90,8 @@ async def settle(connection: Connection, endings: Sequence[Ending]) -> Settled:
         )
         if following.state in (State.RETRYING, State.PENDING):
             kept.append((row["id"], current.outcome, current.error))
+        elif following.state in (State.FAILED, State.TIMED_OUT):
+            failed.append(failures.Failure(row["job_id"], current.error, current.reason or following.reason))
         steps.append(
             (
                 row["id"],
@@ -100,5 +110,6 @@ async def settle(connection: Connection, endings: Sequence[Ending]) -> Settled:
         await connection.execute(sql("occurrences/keep_attempts"), *columns(kept, 3))
     ended = await connection.fetch(sql("occurrences/end_attempts"), *columns(steps, 8))
     promoted = await release(connection, policy.final_ids((row["id"], State(row["state"])) for row in ended))
+    disabled = await failures.count(connection, failed, recovered)
     wake = bool(promoted) or any(row["state"] in ("retrying", "pending") for row in ended)
-    return Settled([*(row["id"] for row in ended), *promoted], wake)
+    return Settled([*(row["id"] for row in ended), *promoted], wake, disabled)

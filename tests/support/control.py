@@ -161,6 +161,8 @@ class Control:
                 where state in ('running', 'cancelling') and (worker_id is null or claim_token is null)""",
             "final without an end": """select id from occurrence where finished_at is null
                 and state in ('succeeded', 'failed', 'timed_out', 'cancelled', 'skipped', 'missed')""",
+            "a job went on failing past its limit": """select id from job
+                where failures >= disable_after and paused_at is null and deleted_at is null""",
             "it ended before it started": "select id from occurrence where finished_at < started_at",
         }
         found: list[str] = []

@@ -34,6 +34,9 @@ create table job (
     retry jsonb not null,
     max_runs bigint check (max_runs > 0),
     runs bigint not null default 0,
+    -- Occurrences that ended as failed or timed out since the last success; at `disable_after` the job is paused.
+    disable_after integer check (disable_after > 0),
+    failures integer not null default 0,
     version integer not null default 1,
     paused_at timestamptz,
     pause_reason text,
@@ -45,6 +48,7 @@ create table job (
 );
 create unique index job_name on job (name) where deleted_at is null;
 create index job_due on job (next_fire_at) where next_fire_at is not null;
+create index job_failing on job (id) where failures > 0;
 create index job_listing on job (id) where deleted_at is null;
 
 create table occurrence (
