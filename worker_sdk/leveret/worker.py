@@ -172,10 +172,13 @@ class Worker:
 
     async def _serve(self) -> None:
         await self._broker.listen(self._hear)
-        await self._membership.join()
         lanes = self._attempts.lanes
-        for lane in lanes.all:
-            await self._broker.serve(lane.handler.pattern, lane.limit, partial(self._attempts.ring, lane))
+        # Before the hello, which makes servers ring for what waited for such a worker: by then the queues should be there.
+        # Doorbells that come earlier still wait for the welcome.
+        async with asyncio.TaskGroup() as group:
+            for lane in lanes.all:
+                group.create_task(self._broker.serve(lane.handler.pattern, lane.limit, partial(self._attempts.ring, lane)))
+        await self._membership.join()
         self.serving.set()
         patterns = ", ".join(lane.handler.pattern for lane in lanes.all)
         log.info("worker %s serves %s with %d slots", self.id, patterns, lanes.total.limit)

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from leveret import BrokerUnavailable, ConfigurationError, JobContext, Registry
+from leveret.config import WorkerConfig
 from leveret.worker import Worker
 from leveret_core.messages import Ask, Cancel, Claim, Drain, Heartbeat, Hello
 from support.eventually import eventually
@@ -384,11 +385,17 @@ async def test_a_worker_that_the_servers_refuse_says_why(servers: FakeServers, r
 
 async def test_a_worker_waits_for_servers_that_come_later(servers: FakeServers, registry: Registry) -> None:
     gate = Gate()
+    gate.open.set()
     registry.job("mail")(gate)
     servers.mute = True
-    worker = Worker(registry.handlers, FakeBroker(servers))
+    worker = Worker(registry.handlers, FakeBroker(servers), config=WorkerConfig(ask_timeout=0.05))
     await worker.start()
-    assert servers.queues == {}
+    await eventually(lambda: "mail" in servers.queues and len(servers.of(Hello)) >= 2)
+    key = servers.ring("mail")
+    assert not worker.serving.is_set()
+    assert servers.asks == []
+    servers.mute = False
+    await eventually(lambda: servers.acked == [key])
     await worker.stop()
 
 

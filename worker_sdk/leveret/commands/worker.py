@@ -20,6 +20,8 @@ log = logging.getLogger("leveret.process")
 
 AMQP_URL = "LEVERET_AMQP_URL"
 DEFAULT_AMQP_URL = "amqp://guest:guest@localhost:5672/"
+PATIENCE = 6.0
+"""Seconds a problem with the broker may last at the start; servers that have just come make what is missing."""
 KILLED = 130
 """The exit code after a second signal."""
 
@@ -85,8 +87,8 @@ async def _serve(worker: Worker, broker: RabbitWorkerBroker, stopping: asyncio.E
     serving = asyncio.create_task(worker.serving.wait())
     try:
         await asyncio.wait({*ends, serving}, return_when=asyncio.FIRST_COMPLETED)
-        if serving.done() and broker.problem:
-            raise ConfigurationError(broker.problem)
+        if serving.done():
+            await _check(broker, stopping)
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if ends[1].done():
             ends[1].result()
@@ -95,6 +97,16 @@ async def _serve(worker: Worker, broker: RabbitWorkerBroker, stopping: asyncio.E
         for task in (*ends, serving):
             task.cancel()
         await worker.stop()
+
+
+async def _check(broker: RabbitWorkerBroker, stopping: asyncio.Event) -> None:
+    """Raise ConfigurationError if the broker goes on refusing something, such as a queue to a user without the rights."""
+    for _ in range(20):
+        if broker.problem is None or stopping.is_set():
+            return
+        await asyncio.sleep(PATIENCE / 20)
+    if broker.problem:
+        raise ConfigurationError(broker.problem)
 
 
 def _leave(code: int) -> None:
