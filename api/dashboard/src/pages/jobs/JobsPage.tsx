@@ -66,6 +66,7 @@ const COLUMNS: readonly Column<Job>[] = [
 
 const FIRST_JOB = `curl ${location.origin}/api/v1/jobs -H 'content-type: application/json' -d '{
   "name": "hello", "type": "sendemail.welcome",
+  "payload": {"to": "ada@example.com"},
   "trigger": {"kind": "interval", "every": 60}
 }'`;
 
