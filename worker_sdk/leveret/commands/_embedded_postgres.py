@@ -67,6 +67,7 @@ class EmbeddedPostgres:
             ConfigurationError: it cannot be started, or the data is another version's.
         """
         self.stop_stale()
+        self._data.parent.mkdir(parents=True, exist_ok=True)
         as_user = self._as_user()
         if not (self._data / "PG_VERSION").exists():
             self._initialize(as_user)
@@ -105,15 +106,9 @@ class EmbeddedPostgres:
         process, self._process = self._process, None
         if process is None:
             return
-        for how, patience in ((signal.SIGINT, STOP_TIMEOUT), (signal.SIGQUIT, 5.0)):
-            process.send_signal(how)
-            try:
-                process.wait(patience)
-                return
-            except subprocess.TimeoutExpired:
-                continue
-        process.kill()
-        process.wait()
+        _end(process)
+        if self._sockets.parent != self._data.parent:
+            shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _as_user(self) -> list[str]:
         """The words in front of a command that make it run as an unprivileged user and die with us."""
@@ -181,6 +176,18 @@ class EmbeddedPostgres:
         except psutil.TimeoutExpired:
             process.send_signal(signal.SIGQUIT)
             process.wait(5)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for how, patience in ((signal.SIGINT, STOP_TIMEOUT), (signal.SIGQUIT, 5.0)):
+        process.send_signal(how)
+        try:
+            process.wait(patience)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+    process.kill()
+    process.wait()
 
 
 def _make_folder(folder: Path) -> None:
