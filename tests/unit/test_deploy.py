@@ -294,3 +294,20 @@ def test_docker_itself_finds_compose_valid_where_it_is_installed() -> None:
         return
     done = subprocess.run([docker, "compose", "config", "--quiet"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# What the page says
+
+
+def test_the_page_names_every_setting_with_its_default() -> None:
+    rows = re.findall(r"^\| `LEVERET_(\w+)` \| `([^`]*)` \|", (ROOT / "docs/deploy.md").read_text(), re.M)
+    defaults = {name.upper(): field.default for name, field in Settings.model_fields.items()}
+
+    assert {name: type(defaults[name])(value) for name, value in rows} == defaults
+
+
+def test_the_page_names_every_service_of_compose() -> None:
+    table = (ROOT / "docs/deploy.md").read_text().partition("## Scaling")[0]
+
+    for name in SERVICES:
+        assert f"`{name}`" in table
