@@ -23,6 +23,8 @@ from leveret_core.store.migrate import migrate
 
 _FAR = 366 * 86_400
 """Seconds between the ticks of a job that should fire once."""
+_NOTICE = 6.0
+"""Seconds before new jobs are due: they are copied into the table behind the dispatcher's back, which looks every five."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ async def measure(settings: Settings, bench: Bench, *, force: bool) -> dict[str,
 async def _throughput(connection: asyncpg.Connection[asyncpg.Record], bench: Bench) -> float:
     """Occurrences a second, from the moment that `count` are due until the last one's end is committed."""
     async with _running(connection):
-        due = datetime.now(UTC) + timedelta(seconds=3 + bench.count / 20_000)
+        due = datetime.now(UTC) + timedelta(seconds=_NOTICE + bench.count / 20_000)
         await _jobs(connection, "bench.noop", bench, [(due, float(_FAR))] * bench.count)
         await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
         began = time.monotonic()
@@ -81,10 +83,10 @@ async def _throughput(connection: asyncpg.Connection[asyncpg.Record], bench: Ben
 async def _latency(connection: asyncpg.Connection[asyncpg.Record], bench: Bench) -> dict[str, float]:
     """From the fire time to the handler's first line, in milliseconds. All processes read the same clock."""
     async with _running(connection):
-        begin = datetime.now(UTC) + timedelta(seconds=2)
+        begin = datetime.now(UTC) + timedelta(seconds=_NOTICE)
         ticks = [(begin + timedelta(seconds=n / bench.rate), 1.0) for n in range(bench.rate)]
         await _jobs(connection, "bench.latency", bench, ticks)
-        await asyncio.sleep(2 + bench.seconds + 1)
+        await asyncio.sleep(_NOTICE + bench.seconds + 1)
     rows = await connection.fetch(
         "select result::text::double precision - extract(epoch from scheduled_for)::double precision as lag from occurrence "
         "where type = 'bench.latency' and state = 'succeeded' and scheduled_for between $1 and $2 order by 1",
