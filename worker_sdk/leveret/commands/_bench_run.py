@@ -152,7 +152,8 @@ async def _running(connection: asyncpg.Connection[asyncpg.Record]) -> AsyncGener
 @contextmanager
 def _process(*args: str) -> Generator[None]:
     environment = {**os.environ, "LEVERET_LOG_LEVEL": os.environ.get("LEVERET_LOG_LEVEL", "warning")}
-    process = subprocess.Popen([sys.executable, "-m", "leveret", *args], env=environment, stdout=sys.stderr)
+    command = [sys.executable, "-m", "leveret", *args]
+    process = subprocess.Popen(command, env=environment, stdout=sys.stderr)  # noqa: S603  # our own command line
     try:
         yield
     finally:
