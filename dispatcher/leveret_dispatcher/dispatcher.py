@@ -12,8 +12,9 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from leveret_core.broker.base import ServerBroker
 from leveret_core.cancellation import heed_cancellation
-from leveret_core.errors import TermOver
+from leveret_core.errors import BrokerError, TermOver
 from leveret_core.hints import Hint, Hints
+from leveret_core.messages import Cancel
 from leveret_core.settings import Settings
 from leveret_core.store.creation import Created
 from leveret_core.store.database import UNAVAILABLE
@@ -45,6 +46,8 @@ class Dispatcher:
         self._settings = settings
         self._term = term
         self._hints = hints
+        self._broker = broker
+        self._telling: set[asyncio.Task[None]] = set()
         self._wake: dict[str, asyncio.Event] = {name: asyncio.Event() for name in ("scheduler", "publisher", "retrier")}
         self.publisher = Publisher(
             term,
@@ -156,6 +159,22 @@ class Dispatcher:
         self._wake["publisher"].set()
         self._hints.send(Hint("occurrences", tuple(c.id for c in created)))
         self._hints.send(Hint("jobs", tuple({c.job_id for c in created})))
+        replaced = [old for c in created for old in c.replaced]
+        if replaced:
+            self._hints.send(Hint("occurrences", tuple(old.id for old in replaced)))
+        if words := [old.tell for old in replaced if old.tell is not None]:
+            task = asyncio.create_task(self._tell(words))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, words: Sequence[Cancel]) -> None:
+        for word in words:
+            try:
+                await self._broker.tell_workers(word)
+            except BrokerError:
+                # It is in Postgres: the answer to the worker's next heartbeat repeats it.
+                log.info("dispatcher: RabbitMQ did not take the word to a worker")
+                return
 
     def _retried(self, ids: list[int]) -> None:
         self._wake["publisher"].set()

@@ -13,8 +13,8 @@ from leveret_core.broker.base import EventMessage
 from leveret_core.hints import Hint, Hints
 from leveret_core.messages import BadMessage, Event, Finished, Log, Progress, decode_events, encode
 from leveret_core.settings import Settings
-from leveret_core.store.commands import release
 from leveret_core.store.database import UNAVAILABLE, Connection, Database, columns, sql
+from leveret_core.store.slots import release
 from leveret_dispatcher import failures
 from leveret_dispatcher.sanitizing import clean_json, clean_text
 from leveret_dispatcher.settlement import MAY_FAIL, Ending, Settled, settle

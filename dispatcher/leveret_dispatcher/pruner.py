@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from leveret_core.store.database import sql
+from leveret_core.store.slots import promote
 from leveret_dispatcher.term import Term
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Pruner:
         async with self._term.transaction() as connection:
             rows = await connection.fetch(sql("maintenance/repair_slots"))
             if rows:
-                await connection.fetch(sql("slots/promote"), sorted({row["job_id"] for row in rows}))
+                await promote(connection, ((row["job_id"], row["key"]) for row in rows))
         for row in rows:
             log.error("pruner: occurrence %d was final and still held a slot of job %d", row["occurrence_id"], row["job_id"])
         return len(rows)

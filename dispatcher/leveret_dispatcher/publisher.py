@@ -97,7 +97,7 @@ class Publisher:
             rows = await connection.fetch(sql(statement), *args)
         return [
             Doorbell(occurrence=r["id"], attempt=r["attempt"] + 1, type=r["type"])
-            for r in sorted(rows, key=lambda r: int(r["id"]))
+            for r in sorted(rows, key=lambda r: (-int(r["priority"]), int(r["id"])))
         ]
 
     async def _ring(self, doorbells: Sequence[Doorbell]) -> None:

@@ -11,7 +11,7 @@ import asyncpg
 
 from leveret_core.messages import Doorbell
 from leveret_core.states import State
-from leveret_core.store.creation import Created, Planned, create, load_jobs
+from leveret_core.store.creation import Created, Limits, Planned, create, load_jobs
 from leveret_core.store.database import Connection, columns, sql
 from leveret_core.triggers import Trigger, fire_delay, load_json
 from leveret_dispatcher.planning import DueJob, Plan, plan
@@ -88,7 +88,9 @@ class Scheduler:
                 reason = f"its trigger cannot be evaluated: {error}"
                 await connection.execute(sql("schedule/set_aside"), row["id"], reason)
         planned = self._planned(decisions)
-        limits = {d.row["id"]: (d.row["concurrency"], d.row["max_concurrent"], d.row["max_waiting"]) for d in decisions}
+        limits: dict[int, Limits] = {
+            d.row["id"]: (d.row["concurrency"], d.row["max_concurrent"], d.row["max_waiting"], d.row["key"]) for d in decisions
+        }
         created = await create(connection, planned, await load_jobs(connection, limits), self._term.epoch)
         steps = [
             (d.row["id"], d.plan.next_fire_at, d.plan.fire[-1] if d.plan.fire else None, len(d.plan.fire)) for d in decisions

@@ -10,8 +10,8 @@ import msgspec
 from leveret_core import policy
 from leveret_core.retry import RetryPolicy
 from leveret_core.states import State
-from leveret_core.store.commands import release
 from leveret_core.store.database import Connection, columns, sql
+from leveret_core.store.slots import release
 from leveret_dispatcher import failures
 
 _decode_policy = msgspec.json.Decoder(RetryPolicy).decode

@@ -152,11 +152,19 @@ class Control:
             "a live occurrence of a limited job has no slot": """select o.id from occurrence o join job j on j.id = o.job_id
                 where j.concurrency <> 'allow' and o.state in ('pending', 'running', 'cancelling', 'retrying')
                 and not exists (select from slot s where s.occurrence_id = o.id)""",
-            "more slots than max_concurrent": """select j.id from job j join slot s on s.job_id = j.id
-                group by j.id having count(*) > j.max_concurrent""",
-            "somebody waits although a slot is free": """select j.id from job j where
-                exists (select from occurrence o where o.job_id = j.id and o.state = 'waiting')
-                and (select count(*) from slot s where s.job_id = j.id) < j.max_concurrent""",
+            "more slots of a key than max_concurrent": """select j.id from job j join slot s on s.job_id = j.id
+                group by j.id, s.key having count(*) > j.max_concurrent""",
+            "a slot of another job or key than its occurrence": """select o.id from slot s join occurrence o
+                on o.id = s.occurrence_id where s.job_id <> o.job_id or s.key <> o.concurrency_key""",
+            "somebody waits although a slot is free": """select o.id from job j join occurrence o on o.job_id = j.id
+                where o.state = 'waiting' and (j.concurrency = 'allow' or j.max_concurrent >
+                    (select count(*) from slot s where s.job_id = j.id and s.key = o.concurrency_key))""",
+            "two wait under replace": """select min(o.id) from job j join occurrence o on o.job_id = j.id
+                where j.concurrency = 'replace' and o.state = 'waiting' group by j.id, o.concurrency_key having count(*) > 1""",
+            "nobody makes room under replace": """select o.id from job j join occurrence o on o.job_id = j.id
+                where j.concurrency = 'replace' and o.state = 'waiting' and not exists (
+                    select from slot s join occurrence h on h.id = s.occurrence_id
+                    where s.job_id = j.id and s.key = o.concurrency_key and h.state = 'cancelling')""",
             "running without a worker or token": """select id from occurrence
                 where state in ('running', 'cancelling') and (worker_id is null or claim_token is null)""",
             "final without an end": """select id from occurrence where finished_at is null

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import msgspec
 
 from leveret_core import messages
 from leveret_core.errors import Conflict, NotFound
 from leveret_core.states import FINAL, State
-from leveret_core.store.creation import Planned, create, load_jobs
+from leveret_core.store.creation import Created, Limits, Planned, Replaced, create, load_jobs
 from leveret_core.store.database import Connection, Database, sql
+from leveret_core.store.slots import release
+
+_NOW = datetime.min.replace(tzinfo=UTC)
+"""Stands for the moment of creation, which Postgres's clock tells."""
 
 
 @dataclass(frozen=True)
 class Triggered:
-    """The occurrence that a trigger or requeue made, or found by its idempotency key (`created` is then false)."""
+    """The occurrence that a trigger or requeue made, or found by its idempotency key (`created` is then false).
+
+    `replaced` are the older ones that end for it; the caller tells their workers.
+    """
 
     occurrence_id: int
     created: bool
+    replaced: tuple[Replaced, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,13 @@ class Cancellation:
 
 
 async def trigger_job(
-    db: Database, job_id: int, *, payload: bytes | None = None, idempotency_key: str | None = None, actor: str
+    db: Database,
+    job_id: int,
+    *,
+    payload: bytes | None = None,
+    idempotency_key: str | None = None,
+    priority: int | None = None,
+    actor: str,
 ) -> Triggered:
     """Run a job now, under its own concurrency policy: the occurrence may begin as `pending`, `waiting` or `skipped`.
 
@@ -38,22 +53,32 @@ async def trigger_job(
         job_id: the job; a paused one can be triggered.
         payload: JSON object instead of the job's payload.
         idempotency_key: a second call with the same key finds the first one's occurrence.
+        priority: 0 to 9 instead of the job's.
         actor: who asks, for the audit.
 
     Raises:
         NotFound: there is no such job, or it was deleted.
     """
     async with db.transaction() as connection:
-        limits = await _lock_job(connection, job_id)
+        limits = await _lock_job(connection, job_id, payload)
         if idempotency_key is not None:
             known = await connection.fetchval(sql("occurrences/by_idempotency_key"), job_id, idempotency_key)
             if known is not None:
                 return Triggered(known, created=False)
         made = await _create_now(
-            connection, job_id, limits, payload=payload, idempotency_key=idempotency_key, origin="manual", requeue_of=None
+            connection,
+            Planned(
+                job_id=job_id,
+                scheduled_for=_NOW,
+                origin="manual",
+                payload=None if payload is None else payload.decode(),
+                idempotency_key=idempotency_key,
+                priority=priority,
+            ),
+            limits,
         )
-        await _audit(connection, actor, "trigger", job_id, made, {"idempotency_key": idempotency_key})
-        return Triggered(made, created=True)
+        await _audit(connection, actor, "trigger", job_id, made.id, {"idempotency_key": idempotency_key})
+        return Triggered(made.id, created=True, replaced=made.replaced)
 
 
 async def requeue_occurrence(db: Database, occurrence_id: int, *, payload: bytes | None = None, actor: str) -> Triggered:
@@ -74,18 +99,22 @@ async def requeue_occurrence(db: Database, occurrence_id: int, *, payload: bytes
             raise NotFound(f"there is no occurrence {occurrence_id}")
         if State(old["state"]) not in FINAL:
             raise Conflict(f"occurrence {occurrence_id} is {old['state']}; only one that has ended can be requeued")
-        limits = await _lock_job(connection, old["job_id"])
+        used = payload if payload is not None else old["payload"].encode()
+        limits = await _lock_job(connection, old["job_id"], used)
         made = await _create_now(
             connection,
-            old["job_id"],
+            Planned(
+                job_id=old["job_id"],
+                scheduled_for=_NOW,
+                origin="requeue",
+                payload=used.decode(),
+                requeue_of=occurrence_id,
+                priority=old["priority"],
+            ),
             limits,
-            payload=payload if payload is not None else old["payload"].encode(),
-            idempotency_key=None,
-            origin="requeue",
-            requeue_of=occurrence_id,
         )
-        await _audit(connection, actor, "requeue", old["job_id"], made, {"of": occurrence_id})
-        return Triggered(made, created=True)
+        await _audit(connection, actor, "requeue", old["job_id"], made.id, {"of": occurrence_id})
+        return Triggered(made.id, created=True, replaced=made.replaced)
 
 
 async def cancel_occurrence(db: Database, occurrence_id: int, *, reason: str, actor: str) -> Cancellation:
@@ -105,7 +134,7 @@ async def cancel_occurrence(db: Database, occurrence_id: int, *, reason: str, ac
         if job_id is None:
             raise NotFound(f"there is no occurrence {occurrence_id}")
         # Jobs before occurrences, as everywhere, so that no two transactions wait for each other.
-        await connection.fetchrow(sql("occurrences/lock_job"), job_id)
+        await connection.fetchrow(sql("occurrences/lock_job"), job_id, None)
         row = await connection.fetchrow(sql("occurrences/cancel"), occurrence_id, reason)
         if row is None:
             row = await connection.fetchrow(sql("occurrences/state_of"), occurrence_id)
@@ -122,55 +151,23 @@ async def cancel_occurrence(db: Database, occurrence_id: int, *, reason: str, ac
         return Cancellation(state, tell)
 
 
-async def release(connection: Connection, final: list[int]) -> list[int]:
-    """Give back the slots of occurrences that have just become final, and let the next in line take them.
-
-    Args:
-        connection: inside the transaction that made them final and that holds the locks of their jobs.
-        final: their ids.
-
-    Returns:
-        Ids of the occurrences that became pending.
-    """
-    freed = await connection.fetch(sql("slots/free"), final)
-    if not freed:
-        return []
-    promoted = await connection.fetch(sql("slots/promote"), sorted({row["job_id"] for row in freed}))
-    return [row["id"] for row in promoted]
-
-
-async def _lock_job(connection: Connection, job_id: int) -> tuple[str, int, int]:
-    job = await connection.fetchrow(sql("occurrences/lock_job"), job_id)
+async def _lock_job(connection: Connection, job_id: int, payload: bytes | None) -> Limits:
+    job = await connection.fetchrow(sql("occurrences/lock_job"), job_id, None if payload is None else payload.decode())
     if job is None or job["deleted_at"] is not None:
         raise NotFound(f"there is no job {job_id}, or it was deleted")
-    return job["concurrency"], job["max_concurrent"], job["max_waiting"]
+    return job["concurrency"], job["max_concurrent"], job["max_waiting"], job["key"]
 
 
-async def _create_now(
-    connection: Connection,
-    job_id: int,
-    limits: tuple[str, int, int],
-    *,
-    payload: bytes | None,
-    idempotency_key: str | None,
-    origin: str,
-    requeue_of: int | None,
-) -> int:
+async def _create_now(connection: Connection, planned: Planned, limits: Limits) -> Created:
+    """Create `planned` for this moment, whatever it says."""
     tries = 0
     while True:
         # Another occurrence may stand on the same microsecond.
         now = await connection.fetchval(sql("occurrences/now"), tries)
-        planned = Planned(
-            job_id=job_id,
-            scheduled_for=now,
-            origin=origin,
-            payload=payload.decode() if payload is not None else None,
-            idempotency_key=idempotency_key,
-            requeue_of=requeue_of,
-        )
-        created = await create(connection, [planned], await load_jobs(connection, {job_id: limits}))
+        loads = await load_jobs(connection, {planned.job_id: limits})
+        created = await create(connection, [replace(planned, scheduled_for=now)], loads)
         if created:
-            return created[0].id
+            return created[0]
         tries += 1
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
+from leveret_core import messages
 from leveret_core.policy import Admission, JobLoad
 from leveret_core.states import State
 from leveret_core.store.database import Connection, columns, sql
+from leveret_core.store.slots import release
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +29,7 @@ class Planned:
         missed: for a record of ticks that will not run: how many, and the last of them.
         ring_in: seconds until the sweeper rings its doorbell, if it begins as `pending`; None leaves it to the publisher.
         rung: the caller rings the doorbell itself as soon as it has committed.
+        priority: 0 to 9 instead of the job's.
     """
 
     job_id: int
@@ -36,30 +41,56 @@ class Planned:
     missed: tuple[int, datetime, str] | None = None
     ring_in: float | None = None
     rung: bool = False
+    priority: int | None = None
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """An occurrence that had to end for a newer one; `tell` is the word to its worker, when one runs it."""
+
+    id: int
+    tell: messages.Cancel | None
 
 
 @dataclass(frozen=True)
 class Created:
-    """An occurrence that now exists."""
+    """An occurrence that now exists.
+
+    Args:
+        state: as it was inserted; one that has replaced what did not run may be pending already.
+        replaced: what ended, or is told to end, because of it.
+    """
 
     id: int
     job_id: int
     scheduled_for: datetime
     type: str
     state: State
+    replaced: tuple[Replaced, ...] = ()
 
 
-async def load_jobs(connection: Connection, limits: Mapping[int, tuple[str, int, int]]) -> dict[int, JobLoad]:
-    """How busy the jobs are. `limits`: job id → (concurrency, max_concurrent, max_waiting); the caller holds their locks."""
+Limits: TypeAlias = tuple[str, int, int] | tuple[str, int, int, str]
+"""(concurrency, max_concurrent, max_waiting, concurrency key of what is to be created; empty when left out)."""
+
+
+async def load_jobs(connection: Connection, limits: Mapping[int, Limits]) -> dict[int, JobLoad]:
+    """How busy the jobs are, by id, whose locks the caller holds."""
     loads = {job_id: JobLoad(*limit) for job_id, limit in limits.items()}
-    limited = [job_id for job_id, load in loads.items() if load.concurrency != "allow"]
+    limited = [(job_id, load.key) for job_id, load in loads.items() if load.concurrency != "allow"]
     if limited:
-        for row in await connection.fetch(sql("slots/of_jobs"), limited):
+        for row in await connection.fetch(sql("slots/of_jobs"), *columns(limited, 2)):
             loads[row["job_id"]].taken[row["n"]] = row["occurrence_id"]
-        queued = [job_id for job_id in limited if loads[job_id].taken]
+        queued = [line for line in limited if loads[line[0]].taken]
         if queued:
-            for row in await connection.fetch(sql("occurrences/count_waiting"), queued):
+            for row in await connection.fetch(sql("occurrences/count_waiting"), *columns(queued, 2)):
                 loads[row["job_id"]].waiting = row["waiting"]
+        replacing = [line for line in queued if loads[line[0]].concurrency == "replace"]
+        if replacing:
+            for row in await connection.fetch(sql("occurrences/in_the_way"), *columns(replacing, 2)):
+                if row["state"] == "waiting":
+                    loads[row["job_id"]].in_line.add(row["id"])
+                elif row["state"] == "cancelling":
+                    loads[row["job_id"]].stopping.add(row["id"])
     return loads
 
 
@@ -79,7 +110,7 @@ async def create(
     """
     if not planned:
         return []
-    admissions = [Admission(State.MISSED, reason=p.missed[2]) if p.missed else loads[p.job_id].admit() for p in planned]
+    admissions = _admissions(planned, loads)
     rows = [
         (
             p.job_id,
@@ -95,26 +126,65 @@ async def create(
             p.missed[1] if p.missed else None,
             p.ring_in if a.state is State.PENDING else None,
             int(p.rung and a.state is State.PENDING),
+            loads[p.job_id].key,
+            p.priority,
         )
         for p, a in zip(planned, admissions, strict=True)
     ]
-    inserted = await connection.fetch(sql("occurrences/create"), *columns(rows, 13), epoch)
+    inserted = await connection.fetch(sql("occurrences/create"), *columns(rows, 15), epoch)
     created = [Created(r["id"], r["job_id"], r["scheduled_for"], r["type"], State(r["state"])) for r in inserted]
     by_key = {(c.job_id, c.scheduled_for): c for c in created}
-    slots: list[tuple[int, int, int]] = []
+    slots: list[tuple[int, str, int, int]] = []
     first_of_batch: dict[int, int] = {}
+    last_of_batch = {c.job_id: c.id for c in created}
     unnamed: list[tuple[int, int]] = []
+    replaced: list[tuple[int, int]] = []
     for p, a in zip(planned, admissions, strict=True):
         made = by_key.get((p.job_id, p.scheduled_for))
         if made is None:
             continue
         if a.slot is not None:
-            slots.append((p.job_id, a.slot, made.id))
+            slots.append((p.job_id, loads[p.job_id].key, a.slot, made.id))
             first_of_batch.setdefault(p.job_id, made.id)
+        elif a.blocker == 0 and loads[p.job_id].concurrency == "replace":
+            unnamed.append((made.id, last_of_batch[p.job_id]))
         elif a.blocker == 0 and p.job_id in first_of_batch:
             unnamed.append((made.id, first_of_batch[p.job_id]))
+        replaced.extend((old, made.id) for old in a.replaces)
     if slots:
-        await connection.execute(sql("slots/take"), *columns(slots, 3))
+        await connection.execute(sql("slots/take"), *columns(slots, 4))
     if unnamed:
         await connection.execute(sql("occurrences/name_blockers"), *columns(unnamed, 2))
+    if replaced:
+        ended = await _replace(connection, replaced)
+        created = [replace(c, replaced=tuple(ended.get(c.id, ()))) for c in created]
     return created
+
+
+def _admissions(planned: Sequence[Planned], loads: Mapping[int, JobLoad]) -> list[Admission]:
+    following = Counter(p.job_id for p in planned if not p.missed)
+    admissions: list[Admission] = []
+    for p in planned:
+        if p.missed:
+            admissions.append(Admission(State.MISSED, reason=p.missed[2]))
+            continue
+        following[p.job_id] -= 1
+        admissions.append(loads[p.job_id].admit(following[p.job_id]))
+    return admissions
+
+
+async def _replace(connection: Connection, pairs: Sequence[tuple[int, int]]) -> dict[int, list[Replaced]]:
+    """End the first of each pair for the second; what did not run makes room at once. By the id of the second."""
+    ended: dict[int, list[Replaced]] = {}
+    # All in order, as claims lock them without their jobs.
+    await connection.execute(sql("occurrences/lock"), [old for old, _ in pairs])
+    final: list[int] = []
+    for row in await connection.fetch(sql("occurrences/replace"), *columns(sorted(pairs), 2)):
+        tell = None
+        if row["state"] == "cancelling":
+            tell = messages.Cancel(worker=str(row["worker_id"]), occurrence=row["id"], attempt=row["attempt"])
+        else:
+            final.append(row["id"])
+        ended.setdefault(row["by"], []).append(Replaced(row["id"], tell))
+    await release(connection, final)
+    return ended

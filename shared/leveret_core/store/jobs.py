@@ -15,6 +15,7 @@ from leveret_core.errors import Conflict, LeveretError, NotFound
 from leveret_core.job_definition import JobDefinition, check, default_of
 from leveret_core.store.database import Connection, Database, sql
 from leveret_core.store.job_rows import definition_in, first_due, kept_anchor, used_up, values_of
+from leveret_core.store.slots import promote_all
 
 JOB_DELETED = "job deleted"
 """Reason of the occurrences that a deleted job leaves cancelled."""
@@ -223,20 +224,22 @@ async def _update(
         return Change(row["id"])
     fields = tuple(changed["fields"])
     await _audit(connection, actor, "edit", row["id"], {"fields": fields, "version": changed["version"]})
-    moved = bool({"concurrency", "max_concurrent"} & set(fields))
+    moved = bool({"concurrency", "max_concurrent", "concurrency_key"} & set(fields))
     if moved:
-        await _make_room(connection, row["id"], old.concurrency, definition.concurrency)
+        if "concurrency_key" in fields:
+            await connection.execute(sql("jobs/rekey"), row["id"])
+        await _make_room(connection, row["id"], definition.concurrency)
     return Change(row["id"], fields=fields, moved=moved)
 
 
-async def _make_room(connection: Connection, job_id: int, before: str, after: str) -> None:
+async def _make_room(connection: Connection, job_id: int, concurrency: str) -> None:
     """Bring the slots and the line of a job in line with its changed policy."""
-    if after == "allow":
+    if concurrency == "allow":
         await connection.execute(sql("jobs/let_go"), job_id)
         return
-    if before == "allow":
-        await connection.execute(sql("jobs/adopt"), job_id)
-    await connection.fetch(sql("slots/promote"), [job_id])
+    # Whatever lives without a slot: the job allowed any number before, or counted by another key.
+    await connection.execute(sql("jobs/adopt"), job_id)
+    await promote_all(connection, job_id)
 
 
 async def _lock(connection: Connection, ref: JobRef) -> asyncpg.Record:

@@ -25,7 +25,9 @@ create table job (
     tags text[] not null default '{}',
     payload jsonb not null default '{}',
     trigger jsonb not null,
-    concurrency text not null default 'skip' check (concurrency in ('skip', 'queue', 'allow')),
+    concurrency text not null default 'skip' check (concurrency in ('skip', 'queue', 'allow', 'replace')),
+    -- Dotted path into the payload: slots and the line are counted for each value apart. null: for the whole job.
+    concurrency_key text,
     max_concurrent integer not null default 1 check (max_concurrent between 1 and 10000),
     max_waiting integer not null default 1000 check (max_waiting between 1 and 100000),
     catch_up text not null default 'latest' check (catch_up in ('latest', 'all', 'none')),
@@ -33,6 +35,7 @@ create table job (
     timeout double precision check (timeout > 0),
     retry jsonb not null,
     max_runs bigint check (max_runs > 0),
+    priority smallint not null default 5 check (priority between 0 and 9),
     runs bigint not null default 0,
     -- Occurrences that ended as failed or timed out since the last success; at `disable_after` the job is paused.
     disable_after integer check (disable_after > 0),
@@ -51,6 +54,17 @@ create index job_due on job (next_fire_at) where next_fire_at is not null;
 create index job_failing on job (id) where failures > 0;
 create index job_listing on job (id) where deleted_at is null;
 
+-- The value at a dotted path of a payload as text, empty when there is none; a long one is told by its hash.
+create function key_of(path text, payload jsonb) returns text language sql immutable parallel safe as $$
+    select case
+        when path is null then ''
+        else coalesce((
+            select case when length(v) > 200 then 'md5:' || md5(v) else v end
+            from (select payload #>> string_to_array(path, '.') as v) at
+        ), '')
+    end
+$$;
+
 create table occurrence (
     id bigint generated always as identity primary key,
     job_id bigint not null references job (id),
@@ -62,6 +76,8 @@ create table occurrence (
     scheduled_for timestamptz not null,
     idempotency_key text,
     requeue_of bigint,
+    concurrency_key text not null default '',
+    priority smallint not null default 5,
     state occurrence_state not null,
     reason text,
     blocker_id bigint,
@@ -91,9 +107,9 @@ create table occurrence (
     constraint occurrence_once unique (job_id, scheduled_for)
 ) with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 create unique index occurrence_idempotency on occurrence (job_id, idempotency_key) where idempotency_key is not null;
-create index occurrence_unrung on occurrence (type, id) where state = 'pending' and ring_at is null;
+create index occurrence_unrung on occurrence (type, priority desc, id) where state = 'pending' and ring_at is null;
 create index occurrence_rung on occurrence (ring_at, type) where state = 'pending' and ring_at is not null;
-create index occurrence_waiting on occurrence (job_id, scheduled_for, id) where state = 'waiting';
+create index occurrence_waiting on occurrence (job_id, concurrency_key, scheduled_for, id) where state = 'waiting';
 create index occurrence_retrying on occurrence (retry_at) where state = 'retrying';
 create index occurrence_running on occurrence (worker_id) where state in ('running', 'cancelling');
 create index occurrence_by_state on occurrence (state, id) where state <> 'succeeded';
@@ -145,14 +161,15 @@ create table attempt (
     primary key (occurrence_id, attempt, finished_at)
 );
 
--- A slot is the right of one occurrence to be the n-th live one of its job. It is taken in the transaction that makes the
+-- A slot is the right of one occurrence to be the n-th live one of its job and key. It is taken in the transaction that makes the
 -- occurrence pending, kept across retries, and given back in the transaction that makes it final. It has no foreign keys: both ids
 -- come from rows of the same transaction, and checking them would cost as much as the slot itself.
 create table slot (
     job_id bigint not null,
+    key text not null,
     n integer not null,
     occurrence_id bigint not null unique,
-    primary key (job_id, n)
+    primary key (job_id, key, n)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 
 create table occurrence_log (

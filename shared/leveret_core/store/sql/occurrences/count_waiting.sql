@@ -1,2 +1,5 @@
--- $1 job ids
-select job_id, count(*) as waiting from occurrence where state = 'waiting' and job_id = any($1::bigint[]) group by job_id
+-- $1 job ids, $2 the key of each line
+select l.job_id, (
+    select count(*) from occurrence o where o.state = 'waiting' and o.job_id = l.job_id and o.concurrency_key = l.key
+) as waiting
+from unnest($1::bigint[], $2::text[]) as l (job_id, key)

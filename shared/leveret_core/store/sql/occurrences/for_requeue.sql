@@ -1,2 +1,2 @@
 -- $1 id
-select job_id, state::text, payload::text from occurrence where id = $1
+select job_id, state::text, payload::text, priority from occurrence where id = $1

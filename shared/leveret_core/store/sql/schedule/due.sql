@@ -1,5 +1,6 @@
 -- Jobs whose next fire time has come, locked; those that another transaction holds come with the next look. $1 how many
 select id, type, trigger::text, next_fire_at, catch_up, catch_up_window, concurrency, max_concurrent, max_waiting, max_runs, runs,
+       key_of(concurrency_key, payload) as key,
        now() as now
 from job
 where next_fire_at <= now()
