@@ -17,7 +17,7 @@ OLDEST = 14
 MAX_SKEW = 2.0
 """Seconds between Postgres's clock and ours that are not worth a word."""
 DISPATCHER_POOL = 6
-"""Connections of a dispatcher, besides the pool of LEVERET_POOL_SIZE."""
+"""Connections of a dispatcher, besides the two pools of LEVERET_POOL_SIZE."""
 TIMEOUT = 5.0
 
 _FACTS = """
@@ -61,7 +61,7 @@ def _examine_server(facts: asyncpg.Record, settings: Settings, checks: Checks) -
         checks.fail("version", facts["version"], f"upgrade to Postgres {OLDEST} or newer")
     if facts["standby"]:
         checks.fail("role", "this is a standby, which cannot be written to", "name the primary in LEVERET_DATABASE_URL")
-    needed, limit = settings.pool_size + DISPATCHER_POOL, facts["connections"]
+    needed, limit = 2 * settings.pool_size + DISPATCHER_POOL, facts["connections"]
     detail = f"a server process takes up to {needed}, {limit} are allowed: room for {limit // needed} processes"
     if limit >= 2 * needed:
         checks.ok("connections", detail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,9 @@ from leveret_core.store.database import Database
 from leveret_dispatcher.control_plane import ControlPlane
 
 log = logging.getLogger("leveret.process")
+
+STOP_TIMEOUT = 15.0
+"""Seconds one part may take to end; each has shorter limits of its own."""
 
 Beside = Callable[[str], AbstractAsyncContextManager["asyncio.Future[None]"]]
 """Something that runs beside the API, which answers at the URL given: entered when the API is up, left before it goes. Gives a
@@ -104,22 +107,39 @@ async def run_server(
 async def _parts(settings: Settings, adapters: Adapters, *, dispatcher: bool) -> AsyncGenerator[tuple[Services, ControlPlane]]:
     broker, redis, hints = adapters.broker, adapters.redis, adapters.hints
     database = Database(settings.database_url, pool_size=settings.pool_size)
+    # Its own connections, so that slow lists never keep claims and events waiting.
+    requests = Database(settings.database_url, pool_size=settings.pool_size, application_name="leveret api")
     control = ControlPlane(settings, database, broker, adapters.lock, hints, dispatcher=dispatcher)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(adapters.lock.aclose)
+
+        def end(part: str, stop: Callable[[], Awaitable[None]]) -> None:
+            stack.push_async_callback(_end, part, stop)
+
+        end("the lock's client", adapters.lock.aclose)
         if redis is not None:
-            stack.push_async_callback(redis.aclose)
+            end("the Redis client", redis.aclose)
         await database.start()
-        stack.push_async_callback(database.stop)
-        stack.push_async_callback(hints.stop)
+        end("the database pool", database.stop)
+        end("hints", hints.stop)
         await hints.start()
-        stack.push_async_callback(broker.stop)
+        end("the broker", broker.stop)
         await broker.start()
         if not broker.connected:
             log.warning("RabbitMQ is not there yet: nothing is published or claimed until it is")
-        stack.push_async_callback(control.stop)
+        end("the control plane", control.stop)
         await control.start()
-        yield Services(settings, database, broker, hints, redis, leads=lambda: control.term is not None), control
+        yield Services(settings, requests, broker, hints, redis, leads=lambda: control.term is not None), control
+
+
+async def _end(part: str, stop: Callable[[], Awaitable[None]]) -> None:
+    """Stop a part; one that hangs or breaks keeps no other from ending."""
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT):
+            await stop()
+    except TimeoutError:
+        log.error("%s did not end within %g s and is left behind", part, STOP_TIMEOUT)
+    except Exception:
+        log.exception("%s did not end in order", part)
 
 
 async def _first(stopping: asyncio.Event, *others: asyncio.Future[None]) -> None:
