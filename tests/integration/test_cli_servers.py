@@ -221,7 +221,7 @@ async def test_the_doctor_sees_what_may_hurt(empty_database_url: str, redis_url:
         "LEVERET_REDIS_URL": redis_url,
         "LEVERET_AMQP_URL": amqp_url,
         "LEVERET_HOST": "0.0.0.0",
-        "LEVERET_POOL_SIZE": "150",
+        "LEVERET_POOL_SIZE": "60",
     }
 
     done = await run_leveret("doctor", "--json", env=env)

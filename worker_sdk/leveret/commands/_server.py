@@ -118,8 +118,9 @@ async def _parts(settings: Settings, adapters: Adapters, *, dispatcher: bool) ->
         end("the lock's client", adapters.lock.aclose)
         if redis is not None:
             end("the Redis client", redis.aclose)
-        await database.start()
-        end("the database pool", database.stop)
+        for pool in (database, requests):
+            await pool.start()
+            end("a database pool", pool.stop)
         end("hints", hints.stop)
         await hints.start()
         end("the broker", broker.stop)
