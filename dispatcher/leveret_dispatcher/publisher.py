@@ -40,12 +40,17 @@ class Publisher:
         self._unroutable_retry = unroutable_retry
         self._rung: dict[str, int] = {}
         self._blocked: dict[str, float] = {}
+        self._backlog: set[str] = set()
         self._ringing: set[asyncio.Task[None]] = set()
 
     def room(self, job_type: str) -> int:
         """How many more doorbells of the type may go out now; a single one tries whether a worker has bound it since."""
-        if not self._broker.connected:
+        # What is new must not overtake what waits: there may be a higher priority among it.
+        if not self._broker.connected or job_type in self._backlog:
             return 0
+        return self._room(job_type)
+
+    def _room(self, job_type: str) -> int:
         if (blocked_until := self._blocked.get(job_type)) is not None:
             return int(time.monotonic() >= blocked_until)
         return max(0, self._window - self._rung.get(job_type, 0))
@@ -77,14 +82,19 @@ class Publisher:
             log.info("publisher: %d doorbells rung again", len(overdue))
             await self._ring(overdue)
         more, waiting = len(overdue) == BATCH, False
+        backlog: set[str] = set()
         for row in await self._term.database.fetch("occurrences/unrung_types"):
-            if (room := min(BATCH, self.room(row["type"]))) == 0:
+            if (room := min(BATCH, self._room(row["type"]))) == 0:
                 waiting = True
+                backlog.add(row["type"])
                 continue
             taken = await self._take("occurrences/take_unrung", row["type"], room, self._ring_timeout)
             self._rung[row["type"]] = self._rung.get(row["type"], 0) + len(taken)
             await self._ring(taken)
-            more = more or len(taken) == room
+            if len(taken) == room:
+                more = True
+                backlog.add(row["type"])
+        self._backlog = backlog
         if more:
             return 0.0
         if waiting:

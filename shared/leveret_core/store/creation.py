@@ -75,7 +75,9 @@ Limits: TypeAlias = tuple[str, int, int] | tuple[str, int, int, str]
 
 async def load_jobs(connection: Connection, limits: Mapping[int, Limits]) -> dict[int, JobLoad]:
     """How busy the jobs are, by id, whose locks the caller holds."""
-    loads = {job_id: JobLoad(*limit) for job_id, limit in limits.items()}
+    loads = {
+        job_id: JobLoad(limit[0], limit[1], limit[2], limit[3] if len(limit) == 4 else "") for job_id, limit in limits.items()
+    }
     limited = [(job_id, load.key) for job_id, load in loads.items() if load.concurrency != "allow"]
     if limited:
         for row in await connection.fetch(sql("slots/of_jobs"), *columns(limited, 2)):
