@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from examples.app import mail_sink, migration, report, sendemail, settings, shell
+from examples.app import migration, report, sendemail, settings, shell
 from examples.app.jobs import JOBS
 
 __all__ = ["JOBS", "dev_services", "migration", "report", "sendemail", "shell"]
@@ -23,6 +23,8 @@ async def dev_services(data: Path) -> AsyncGenerator[None]:
     Args:
         data: the folder of `leveret dev`; mails and reports go below it.
     """
+    from examples.app import mail_sink
+
     settings.OUTPUT = data / "reports"
     if settings.smtp_is_given():
         yield

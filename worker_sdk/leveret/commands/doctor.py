@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 import typer
@@ -19,6 +20,8 @@ def doctor(as_json: AsJson = False) -> None:
     from leveret_core.settings import load_settings
 
     settings = load_settings()
+    # It would tell of a failure in its own words, beside ours.
+    logging.getLogger("aio_pika").setLevel(logging.CRITICAL)
     examinations: list[tuple[str, Callable[[Checks], Awaitable[None]]]] = [
         ("settings", lambda checks: _check_settings.examine(settings, checks)),
         ("postgres", lambda checks: _check_postgres.examine(settings, checks)),
