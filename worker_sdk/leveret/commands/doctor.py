@@ -21,7 +21,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     settings = load_settings()
     # It would tell of a failure in its own words, beside ours.
-    logging.getLogger("aio_pika").setLevel(logging.CRITICAL)
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
     examinations: list[tuple[str, Callable[[Checks], Awaitable[None]]]] = [
         ("settings", lambda checks: _check_settings.examine(settings, checks)),
         ("postgres", lambda checks: _check_postgres.examine(settings, checks)),
