@@ -1,0 +1,552 @@
+"""Random lives of jobs, occurrences, workers and terms on a real Postgres, each step compared with a plain model.
+
+Time stands still until a rule moves it: the functions of Postgres's clock are shadowed in the test's own database.
+`LEVERET_EXHAUSTIVE=1` tries many more and longer lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import uuid
+from collections.abc import Coroutine, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from leveret_core import messages
+from leveret_core.broker.base import Published
+from leveret_core.errors import Conflict, TermOver
+from leveret_core.job_definition import JobDefinition
+from leveret_core.messages import Ask, Claim, Doorbell, Event, Finished, Goodbye, Heartbeat, Log, Progress
+from leveret_core.retry import RetryPolicy
+from leveret_core.store import commands, jobs
+from leveret_core.store.database import Database
+from leveret_core.triggers import Interval
+from leveret_dispatcher.publisher import Publisher
+from leveret_dispatcher.reaper import Reaper
+from leveret_dispatcher.retrier import Retrier
+from leveret_dispatcher.scheduler import Scheduler
+from support.control import Control
+from support.model import FINAL, Model, ModelJob, ModelOccurrence, Retry, Word
+
+EXHAUSTIVE = os.environ.get("LEVERET_EXHAUSTIVE") == "1"
+T = TypeVar("T")
+
+BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MOVED_CLOCK = """
+create schema moved;
+create table moved.clock (at timestamptz not null);
+insert into moved.clock values ('2030-01-01Z');
+create function moved.now() returns timestamptz language sql stable as 'select at from moved.clock';
+create function moved.clock_timestamp() returns timestamptz language sql stable as 'select at from moved.clock';
+"""
+EMPTY = """
+truncate job, occurrence, slot, attempt, occurrence_log, worker, audit, dead_event restart identity;
+update term set epoch = 0, lease_until = '-infinity';
+update moved.clock set at = '2030-01-01Z';
+"""
+OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled", "released")
+
+
+class Term:
+    """The services of one term."""
+
+    def __init__(self, scheduler: Scheduler, publisher: Publisher, retrier: Retrier, reaper: Reaper) -> None:
+        self.scheduler, self.publisher, self.retrier, self.reaper = scheduler, publisher, retrier, reaper
+
+
+class World:
+    """A control plane on a database with a clock of its own, and the loop that runs it."""
+
+    def __init__(self, url: str) -> None:
+        # The session's loop is left alone: this one is not made the current one.
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        plain = Database(url, pool_size=1)
+        self.run(plain.start())
+        self.run(plain.pool.execute(MOVED_CLOCK))
+        self.run(plain.stop())
+        self.database = Database(f"{url}?search_path=moved,public,pg_catalog", pool_size=4)
+        self.run(self.database.start())
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+    def close(self) -> None:
+        self.run(self.database.stop())
+        self._runner.close()
+
+
+class Lives(RuleBasedStateMachine):
+    """What may happen, in any order."""
+
+    world: World
+
+    @initialize()
+    def begin(self) -> None:
+        self.run = self.world.run
+        self.run(self.world.database.pool.execute(EMPTY))
+        self.control = Control(self.world.database)
+        self.model = Model(BEGIN, lease=self.control.settings.lease)
+        self.ended: dict[int, str] = {}
+        self.old: list[Term] = []
+        self.workers: list[str] = []
+        self.said: list[Finished] = []
+        self.given: list[messages.Answer] = []
+        self.run(self._new_term())
+
+    # What people do
+
+    @precondition(lambda self: len(self.model.jobs) < 4)
+    @rule(
+        concurrency=st.sampled_from(("skip", "queue", "allow")),
+        max_concurrent=st.integers(1, 3),
+        max_waiting=st.integers(1, 4),
+        catch_up=st.sampled_from(("latest", "all", "none")),
+        window=st.sampled_from((0, 5400, 5 * 3600)),
+        max_attempts=st.integers(1, 3),
+        delay=st.sampled_from((0, 10)),
+        max_lost=st.integers(1, 3),
+        timeout=st.sampled_from((None, 30)),
+        max_runs=st.sampled_from((None, None, 3)),
+    )
+    def make_job(
+        self, concurrency: str, max_concurrent: int, max_waiting: int, catch_up: str, window: int, **more: Any
+    ) -> None:
+        retry = Retry(more["max_attempts"], more["delay"], more["max_lost"])
+        fields: dict[str, Any] = {
+            "concurrency": concurrency,
+            "max_concurrent": max_concurrent,
+            "max_waiting": max_waiting,
+            "catch_up": catch_up,
+            "timeout": more["timeout"],
+            "max_runs": more["max_runs"],
+        }
+        definition = JobDefinition(
+            name=f"job-{len(self.model.jobs)}",
+            type="test.job",
+            trigger=Interval(HOUR.total_seconds(), start_at=BEGIN),
+            payload={"n": 0},
+            retry=RetryPolicy(max_attempts=retry.max_attempts, delay=retry.delay, factor=1, max_lost=retry.max_lost),
+            catch_up_window=window,
+            **fields,
+        )
+        made = self.run(jobs.create_job(self.control.db, definition, actor="test"))
+        job = ModelJob(id=made.job_id, start=BEGIN, every=HOUR, window=timedelta(seconds=window), retry=retry, **fields)
+        job.next_fire_at = job.tick_after(self.model.now)
+        self.model.jobs[job.id] = job
+
+    @precondition(lambda self: self._jobs())
+    @rule(data=st.data(), key=st.sampled_from((None, None, "a", "b")))
+    def trigger(self, data: st.DataObject, key: str | None) -> None:
+        job = self._pick(data, self._jobs())
+        done = self.run(commands.trigger_job(self.control.db, job.id, idempotency_key=key, actor="test"))
+        known = self.model.keys.get((job.id, key)) if key else None
+        assert done.created == (known is None)
+        if known is not None:
+            assert done.occurrence_id == known
+            return
+        if key:
+            self.model.keys[job.id, key] = done.occurrence_id
+        self._admit_by_hand(done.occurrence_id, job, "manual")
+
+    @precondition(lambda self: self._occurrences(*FINAL))
+    @rule(data=st.data())
+    def requeue(self, data: st.DataObject) -> None:
+        old = self._pick(data, self._occurrences(*FINAL))
+        if old.job.deleted:
+            return
+        done = self.run(commands.requeue_occurrence(self.control.db, old.id, actor="test"))
+        self._admit_by_hand(done.occurrence_id, old.job, "requeue", payload=old.payload)
+
+    @precondition(lambda self: self.model.occurrences)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        o = self._pick(data, list(self.model.occurrences.values()))
+        worker, attempt = o.worker, o.attempt
+        expected = self.model.cancel(o)
+        if expected is None:
+            with pytest.raises(Conflict):
+                self.run(commands.cancel_occurrence(self.control.db, o.id, reason="test", actor="test"))
+            return
+        done = self.run(commands.cancel_occurrence(self.control.db, o.id, reason="test", actor="test"))
+        assert done.state.value == expected
+        assert (done.tell is not None) == (expected == "cancelling")
+        assert done.tell is None or (done.tell.worker, done.tell.attempt) == (worker, attempt)
+
+    @precondition(lambda self: self._jobs())
+    @rule(
+        data=st.data(),
+        changes=st.fixed_dictionaries(
+            {},
+            optional={
+                "concurrency": st.sampled_from(("skip", "queue", "allow")),
+                "max_concurrent": st.integers(1, 3),
+                "payload": st.integers(0, 2),
+                "every": st.sampled_from((HOUR, 2 * HOUR)),
+                "max_runs": st.sampled_from((None, 1, 4)),
+            },
+        ),
+    )
+    def edit(self, data: st.DataObject, changes: dict[str, Any]) -> None:
+        job = self._pick(data, self._jobs())
+        sent = dict(changes)
+        if "payload" in sent:
+            sent["payload"] = {"n": sent["payload"]}
+        if (every := sent.pop("every", None)) is not None:
+            sent["trigger"] = {"kind": "interval", "every": every.total_seconds(), "start_at": BEGIN.isoformat()}
+        edit = jobs.edit_job(self.control.db, job.id, sent, actor="test", version=None, payload_limit=1000)
+        self.run(edit)
+        self.model.edited(job, **changes)
+
+    @precondition(lambda self: self._jobs())
+    @rule(data=st.data())
+    def pause(self, data: st.DataObject) -> None:
+        job = self._pick(data, self._jobs())
+        self.run(jobs.pause_job(self.control.db, job.id, reason=None, actor="test"))
+        job.paused, job.next_fire_at = True, None
+
+    @precondition(lambda self: any(job.paused for job in self._jobs()))
+    @rule(data=st.data())
+    def resume(self, data: st.DataObject) -> None:
+        job = self._pick(data, [job for job in self._jobs() if job.paused])
+        self.run(jobs.resume_job(self.control.db, job.id, actor="test"))
+        job.paused = False
+        job.next_fire_at = None if job.used_up else job.tick_after(self.model.now)
+
+    @precondition(lambda self: len(self._jobs()) > 1)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        job = self._pick(data, self._jobs())
+        self.run(jobs.delete_job(self.control.db, job.id, actor="test"))
+        self.model.deleted(job)
+
+    # What time and the term's holder do
+
+    @rule(seconds=st.sampled_from((15, 25, 61, 1800, 3600, 3 * 3600, 9 * 3600)))
+    def time_passes(self, seconds: int) -> None:
+        self._move_clock(seconds)
+
+    @rule(twice=st.booleans())
+    def schedule(self, twice: bool) -> None:
+        async def look() -> None:
+            while await self.term.scheduler.run_once() == 0.0:
+                pass
+
+        async def both() -> None:
+            await asyncio.gather(look(), look())
+
+        self.run(both() if twice else look())
+        rows = self.run(self.control.db.pool.fetch("select job_id, scheduled_for, id from occurrence"))
+        ids = {(row["job_id"], row["scheduled_for"]): row["id"] for row in rows}
+
+        def find(job: int, at: datetime) -> int:
+            assert (job, at) in ids, f"the tick of job {job} at {at} is lost"
+            return int(ids[job, at])
+
+        self.model.tick(find)
+
+    @rule()
+    def retry_what_is_due(self) -> None:
+        self.run(self.term.retrier.run_once())
+        self.model.retry_due()
+
+    @rule()
+    def reap(self) -> None:
+        self.run(self.term.reaper.run_once())
+        self.model.reap()
+
+    @precondition(lambda self: self._occurrences("pending"))
+    @rule(outcome=st.sampled_from((Published.CONFIRMED, Published.CONFIRMED, Published.UNKNOWN)), connected=st.booleans())
+    def publish(self, outcome: Published, connected: bool) -> None:
+        self.control.exchange.outcome, self.control.exchange.connected = outcome, connected
+        self.run(self.term.publisher.run_once())
+        self.control.exchange.outcome, self.control.exchange.connected = Published.CONFIRMED, True
+
+    @precondition(lambda self: self.control.exchange.rung)
+    @rule()
+    def all_doorbells_are_lost(self) -> None:
+        self.control.exchange.rung.clear()
+
+    @rule()
+    def another_term_begins(self) -> None:
+        self.old.append(self.term)
+        self.run(self._new_term())
+
+    @precondition(lambda self: self.old)
+    @rule(data=st.data())
+    def an_old_term_still_tries(self, data: st.DataObject) -> None:
+        old = self._pick(data, self.old)
+        for attempt in (old.scheduler, old.retrier, old.reaper, old.publisher):
+            with pytest.raises(TermOver):
+                self.run(attempt.run_once())
+
+    # What workers do
+
+    @precondition(lambda self: len(self.model.alive) < 3)
+    @rule()
+    def a_worker_comes(self) -> None:
+        worker = self.run(self.control.worker())
+        self.workers.append(worker)
+        self.model.alive[worker] = self.model.now + self.model.lease
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data())
+    def heartbeat(self, data: st.DataObject) -> None:
+        worker = self._pick(data, self.workers)
+        (reply,) = self.run(self.control.desk.answer([Heartbeat(worker=worker, running=0)]))
+        if worker not in self.model.alive:
+            assert isinstance(reply, messages.Unknown)
+            return
+        self.model.alive[worker] = self.model.now + self.model.lease
+        assert isinstance(reply, messages.Alive)
+        cancelling = {(o.id, o.attempt) for o in self.model.held_by([worker]) if o.state == "cancelling"}
+        assert {(ask.occurrence, ask.attempt) for ask in reply.cancel} == cancelling
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data())
+    def goodbye(self, data: st.DataObject) -> None:
+        worker = self._pick(data, self.workers)
+        held = len(self.model.held_by([worker]))
+        (reply,) = self.run(self.control.desk.answer([Goodbye(worker=worker)]))
+        assert reply == messages.Bye(released=held if worker in self.model.alive else 0)
+        if worker in self.model.alive:
+            self.model.leave([worker], "released")
+
+    @precondition(lambda self: self.workers and self.model.live())
+    @rule(data=st.data(), off=st.sampled_from((0, 0, 0, 0, 0, 1, -1)))
+    def claim(self, data: st.DataObject, off: int) -> None:
+        worker = self._pick(data, self.workers)
+        o = self._pick(data, self.model.live())
+        self._claim(worker, [Ask(o.id, o.attempt + 1 + off)])
+
+    @precondition(lambda self: self.workers and self.control.exchange.rung)
+    @rule(data=st.data())
+    def answer_doorbells(self, data: st.DataObject) -> None:
+        """Doorbells come in any order, and not all of them."""
+        worker = self._pick(data, self.workers)
+        rung = sorted(self.control.exchange.rung, key=self._place)
+        bells = data.draw(st.permutations(rung), label="doorbells")[:5]
+        for bell in bells:
+            self.control.exchange.rung.remove(bell)
+        self._claim(worker, [Ask(bell.occurrence, bell.attempt) for bell in bells])
+
+    @precondition(lambda self: self.given)
+    @rule(data=st.data(), count=st.integers(1, 4), forged=st.sampled_from((False, False, False, True)))
+    def report(self, data: st.DataObject, count: int, forged: bool) -> None:
+        """Ends of any attempt that was ever given, current or over; also what was said before, once more."""
+        events: list[Event] = []
+        for _ in range(count):
+            if self.said and data.draw(st.integers(0, 3), label="again?") == 0:
+                events.append(self._pick(data, self.said))
+                continue
+            answer = self._pick(data, self.given)
+            event = Finished(
+                occurrence=answer.occurrence,
+                attempt=answer.attempt,
+                token=str(uuid.uuid4()) if forged else answer.token,
+                seq=9,
+                outcome=data.draw(st.sampled_from(OUTCOMES), label="outcome"),
+                duration=0.0,
+                retry=data.draw(st.sampled_from((True, True, False)), label="retry"),
+                retry_after=data.draw(st.sampled_from((None, None, 7.0)), label="retry_after"),
+            )
+            events.append(event)
+            self.said.append(event)
+        self._report(*events)
+
+    @precondition(lambda self: self.given)
+    @rule(data=st.data(), seq=st.integers(1, 8))
+    def talk(self, data: st.DataObject, seq: int) -> None:
+        """Logs and progress of any attempt, late ones too, change no state."""
+        answer = self._pick(data, self.given)
+        place: dict[str, Any] = {"occurrence": answer.occurrence, "attempt": answer.attempt, "token": answer.token, "seq": seq}
+        self._report(Progress(**place, fraction=seq / 10), Log(**place, at=self.model.now, level="info", message="m"))
+
+    # What must hold after every step
+
+    @invariant()
+    def the_tables_are_as_the_model_says(self) -> None:
+        rows = self.run(
+            self.control.db.pool.fetch(
+                """select o.*, o.state::text as state_text, o::text as everything,
+                      exists (select from slot s where s.occurrence_id = o.id and s.job_id = o.job_id) as slot
+               from occurrence o order by o.id"""
+            )
+        )
+        assert {row["id"] for row in rows} == set(self.model.occurrences)
+        for row in rows:
+            self._compare(row, self.model.occurrences[row["id"]])
+        for row in self.run(self.control.db.pool.fetch("select * from job")):
+            job = self.model.jobs[row["id"]]
+            assert (row["next_fire_at"], row["runs"], row["version"]) == (job.next_fire_at, job.runs, job.version), job
+            assert (row["paused_at"] is not None, row["deleted_at"] is not None) == (job.paused, job.deleted), job
+        slots = self.run(self.control.db.pool.fetchval("select count(*) from slot"))
+        assert slots == sum(o.slot for o in self.model.occurrences.values())
+        assert self.run(self.control.db.pool.fetchval("select count(*) from dead_event")) == 0
+
+    @invariant()
+    def nothing_is_violated(self) -> None:
+        crowded = {job.id for job in self.model.jobs.values() if len(self.model.holders(job)) > job.max_concurrent}
+        for violation in self.run(self.control.violations()):
+            kind, _, ids = violation.partition(": ")
+            # An edit may leave more running than the new limit; the model says when.
+            assert kind.startswith("more slots"), violation
+            assert set(json.loads(ids)) <= crowded, violation
+
+    @invariant()
+    def every_tick_is_accounted_for(self) -> None:
+        for job in self.model.jobs.values():
+            ticks = self.run(
+                self.control.db.pool.fetch(
+                    """select scheduled_for as first, coalesce(missed_until, scheduled_for) as last from occurrence
+                   where job_id = $1 and origin = 'schedule'""",
+                    job.id,
+                )
+            )
+            for tick in job.due:
+                assert sum(row["first"] <= tick <= row["last"] for row in ticks) == 1, f"the tick of job {job.id} at {tick}"
+
+    def teardown(self) -> None:
+        """Once the faults are over, everything that was ever created comes to its end, through doorbells alone."""
+        if not hasattr(self, "control"):
+            return
+        for job in self._jobs():
+            self.run(jobs.pause_job(self.control.db, job.id, reason=None, actor="test"))
+            job.paused, job.next_fire_at = True, None
+        self.control.exchange.rung.clear()
+        for _ in range(40):
+            if not self.model.live():
+                break
+            # Longer than any lease, retry or wait for a doorbell's answer.
+            self._move_clock(7200)
+            self.reap()
+            self.the_tables_are_as_the_model_says()
+            self.retry_what_is_due()
+            self.run(self.term.publisher.run_once())
+            worker = self.run(self.control.worker())
+            self.model.alive[worker] = self.model.now + self.model.lease
+            bells = self.control.exchange.rung[:]
+            self.control.exchange.rung.clear()
+            begun = len(self.given)
+            self._claim(worker, [Ask(bell.occurrence, bell.attempt) for bell in bells])
+            self._report(
+                *(
+                    Finished(
+                        occurrence=a.occurrence, attempt=a.attempt, token=a.token, seq=9, outcome="succeeded", duration=0.0
+                    )
+                    for a in self.given[begun:]
+                )
+            )
+            self.the_tables_are_as_the_model_says()
+        assert self.model.live() == []
+
+    # Means
+
+    async def _new_term(self) -> None:
+        term = await self.control.term()
+        self.model.epoch = term.epoch
+        publisher = self.control.publisher(term)
+        await publisher.begin()
+        self.term = Term(
+            self.control.scheduler(term, batch=2), publisher, self.control.retrier(term), self.control.reaper(term)
+        )
+
+    def _move_clock(self, seconds: int) -> None:
+        self.model.now += timedelta(seconds=seconds)
+        self.run(self.control.db.pool.execute("update moved.clock set at = $1", self.model.now))
+
+    def _claim(self, worker: str, asks: list[Ask]) -> None:
+        if not asks:
+            return
+        (reply,) = self.run(self.control.desk.answer([Claim(worker=worker, asks=asks)]))
+        expected = [self.model.claim(worker, *(ask.occurrence, ask.attempt)) for ask in asks]
+        if worker not in self.model.alive:
+            assert isinstance(reply, messages.Unknown)
+            return
+        assert isinstance(reply, messages.Claimed)
+        assert [answer.status for answer in reply.answers] == expected
+        for answer in reply.answers:
+            if answer.status == "granted":
+                o = self.model.occurrences[answer.occurrence]
+                assert o.token in (None, answer.token)
+                o.token = answer.token
+                assert json.loads(bytes(answer.payload)) == {"n": o.payload}
+                assert answer.job_version == o.version
+                self.given.append(answer)
+
+    def _report(self, *events: Event) -> None:
+        if not events:
+            return
+        worker = self.workers[0] if self.workers else str(uuid.uuid4())
+        assert self.run(self.control.ingest(messages.encode(messages.Events(worker=worker, events=list(events))))) == 1
+        self.model.report(
+            Word(e.occurrence, e.attempt, e.token, e.outcome, e.retry, e.retry_after) for e in events if isinstance(e, Finished)
+        )
+
+    def _place(self, bell: Doorbell) -> tuple[int, datetime, int]:
+        """An order that does not depend on which of two schedulers was quicker, so that every life can be repeated."""
+        o = self.model.occurrences[bell.occurrence]
+        return o.job.id, o.scheduled_for, bell.attempt
+
+    def _admit_by_hand(self, id_: int, job: ModelJob, origin: str, payload: int | None = None) -> None:
+        row = self.run(self.control.row(id_))
+        made = self.model.admit(id_, job, row["scheduled_for"], origin, None)
+        if payload is not None:
+            made.payload = payload
+
+    def _compare(self, row: Any, o: ModelOccurrence) -> None:
+        found = (row["state_text"], row["attempt"], row["lost_count"], row["released_count"], row["slot"], row["epoch"])
+        assert found == (o.state, o.attempt, o.lost, o.released, o.slot, o.epoch), o
+        assert (row["job_id"], row["scheduled_for"], row["origin"]) == (o.job.id, o.scheduled_for, o.origin), o
+        assert (row["job_version"], json.loads(row["payload"])) == (o.version, {"n": o.payload}), o
+        if o.state in ("running", "cancelling"):
+            assert (str(row["worker_id"]), str(row["claim_token"])) == (o.worker, o.token), o
+        if o.state == "retrying":
+            assert o.between is not None
+            assert o.between[0] <= row["retry_at"] <= o.between[1], o
+            o.retry_at = row["retry_at"]
+        if o.state == "missed":
+            assert (row["missed_count"], row["missed_until"]) == o.missed, o
+        if o.blockers:
+            assert row["blocker_id"] in o.blockers, o
+        if o.state in FINAL:
+            # Not a byte of it changes any more.
+            assert self.ended.setdefault(o.id, row["everything"]) == row["everything"]
+
+    def _jobs(self) -> list[ModelJob]:
+        return [job for job in self.model.jobs.values() if not job.deleted]
+
+    def _occurrences(self, *states: str) -> list[ModelOccurrence]:
+        return [o for o in self.model.occurrences.values() if o.state in states]
+
+    def _pick(self, data: st.DataObject, things: list[T]) -> T:
+        return things[data.draw(st.integers(0, len(things) - 1), label=f"one of {len(things)}")]
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    made = World(database_url)
+    yield made
+    made.close()
+
+
+@pytest.mark.timeout(7200 if EXHAUSTIVE else 600)
+def test_every_life_goes_as_the_model_says(world: World) -> None:
+    run_state_machine_as_test(
+        type("Lives", (Lives,), {"world": world}),
+        settings=settings(
+            max_examples=int(os.environ.get("LEVERET_LIVES", "1500")) if EXHAUSTIVE else 50,
+            stateful_step_count=80 if EXHAUSTIVE else 40,
+            deadline=None,
+            print_blob=True,
+            report_multiple_bugs=False,
+            suppress_health_check=(HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large),
+        ),
+    )
