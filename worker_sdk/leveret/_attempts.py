@@ -119,7 +119,7 @@ class Attempts:
         for held in self.lanes.empty_granted(float("inf")):
             self._forget(held, self.settling.ack)
         for held in list(self._held.values()):
-            if held.run is not None and not held.over:
+            if held.answer is not None and not held.over:
                 self._forget(held, self.settling.ack)
         return stopped
 
@@ -204,8 +204,9 @@ class Attempts:
         self.events.finish(held.worker, reporter.close(ending, duration), held)
 
     def _freed(self, held: Held, duration: float) -> None:
-        assert held.run is not None
-        self.runs.discard(held.run)
+        run, held.run = held.run, None  # the two name each other: let them go without the garbage collector
+        assert run is not None
+        self.runs.discard(run)
         self.lanes.finish(held.lane, duration)
 
     def _lease_is_over(self, held: Held) -> bool:

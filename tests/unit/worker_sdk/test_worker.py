@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 import time
@@ -360,6 +361,29 @@ async def test_nothing_is_logged_for_each_job(
         servers.ring("mail")
         await eventually(lambda: len(servers.acked) == 1)
         assert caplog.records == []
+
+
+async def test_a_run_leaves_nothing_for_the_garbage_collector(servers: FakeServers, registry: Registry) -> None:
+    @registry.job("mail", concurrency=50)
+    async def mail(ctx: JobContext, n: int) -> int:
+        ctx.log.info("number %d", n)
+        return n
+
+    async with serving(servers, registry):
+        gc.collect()
+        gc.disable()
+        try:
+            for n in range(100):
+                servers.ring("mail", {"n": n})
+            await eventually(lambda: len(servers.acked) == 100)
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = {type(each).__name__ for each in gc.garbage}
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+        assert left.isdisjoint({"Held", "Run", "JobContext", "Reporter", "Answer", "Finished", "Log"})
 
 
 async def test_servers_may_drain_a_worker_from_afar(servers: FakeServers, registry: Registry) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -64,6 +65,9 @@ def run_worker(
 
     broker = RabbitWorkerBroker(url)
     worker = Worker(handlers, broker, heartbeat_broker=lambda: RabbitWorkerBroker(url), config=config)
+
+    gc.collect()
+    gc.freeze()  # what was imported stays: no collection need look at it again
 
     async def main(stopping: asyncio.Event) -> None:
         try:
