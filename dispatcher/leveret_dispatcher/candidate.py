@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from leveret_core.cancellation import heed_cancellation
 from leveret_core.errors import TermOver
+from leveret_core.failpoints import reach
 from leveret_core.hints import Hint, Hints
 from leveret_core.settings import Settings
 from leveret_core.store.database import UNAVAILABLE, Database
@@ -124,6 +125,7 @@ class Candidate:
         pause = settings.lock_renew
         while True:
             await asyncio.sleep(pause)
+            reach("renewing")
             asked = boottime()
             locked, leased = await self._renew_lock(), await self._renew_lease(term)
             if locked is False:

@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from leveret_core import messages
+from leveret_core.failpoints import reach
 from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Alive, Answer, Ask, Bye, Claim, Claimed, Goodbye, Heartbeat, Hello, Refused, Unknown, Welcome
 from leveret_core.retry import RetryPolicy
@@ -133,6 +134,7 @@ class ClaimDesk:
             if unseen := list({ask[0] for ask in asks} - known):
                 known |= {row["id"] for row in await connection.fetch(sql("workers/known"), unseen, timeout=5)}
         if given:
+            reach("after_claim_commit")
             self._hints.send(Hint("occurrences", tuple(row["id"] for row in given)))
         replies: list[messages.Reply | None] = []
         for claim in claims:

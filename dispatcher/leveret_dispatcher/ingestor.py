@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from leveret_core.broker.base import EventMessage
+from leveret_core.failpoints import reach
 from leveret_core.hints import Hint, Hints
 from leveret_core.messages import BadMessage, Event, Finished, Log, Progress, decode_events, encode
 from leveret_core.settings import Settings
@@ -62,6 +63,7 @@ class Ingestor:
                 continue
             items.extend(_Item(worker, event) for event in events.events)
         await self._apply_or_split(items)
+        reach("after_ingest_commit")
         for message in batch:
             await message.ack()
 
@@ -121,6 +123,7 @@ class Ingestor:
                 settled = Settled(settled.changed + more.changed, settled.wake or more.wake, more.jobs)
             if logs:
                 await connection.execute(sql("occurrences/insert_logs"), *_log_columns(logs))
+            reach("before_ingest_commit")
         settled.changed.extend({e.occurrence for e in progress.values()} - set(settled.changed))
         self._tell(settled)
         if logs:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from leveret_core.broker.base import Published, ServerBroker
+from leveret_core.failpoints import reach
 from leveret_core.messages import Doorbell
 from leveret_core.store.database import UNAVAILABLE, sql
 from leveret_dispatcher.term import Term
@@ -114,6 +115,7 @@ class Publisher:
         if not doorbells:
             return
         outcomes = await self._broker.publish(doorbells)
+        reach("after_publish")
         for doorbell, outcome in zip(doorbells, outcomes, strict=True):
             if outcome is Published.CONFIRMED and self._blocked.pop(doorbell.type, None) is not None:
                 log.info("publisher: a worker has bound %s", doorbell.type)

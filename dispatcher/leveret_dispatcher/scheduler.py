@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from leveret_core.failpoints import reach
 from leveret_core.messages import Doorbell
 from leveret_core.states import State
 from leveret_core.store.creation import Created, Limits, Planned, create, load_jobs
@@ -64,6 +65,8 @@ class Scheduler:
         async with self._term.transaction() as connection:
             rows = await connection.fetch(sql("schedule/due"), self._batch)
             created, rung = await self._handle(connection, rows) if rows else ([], set[int]())
+        if created:
+            reach("after_create_commit")
         doorbells = [Doorbell(occurrence=c.id, attempt=1, type=c.type) for c in created if c.id in rung]
         if doorbells:
             self._ring(doorbells)
@@ -78,6 +81,7 @@ class Scheduler:
         return max(seconds, 0.0) if seconds > 0 or rows else BUSY_RETRY
 
     async def _handle(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> tuple[list[Created], set[int]]:
+        reach("before_create")
         decisions: list[_Decision] = []
         for row in rows:
             try:
@@ -96,6 +100,7 @@ class Scheduler:
             (d.row["id"], d.plan.next_fire_at, d.plan.fire[-1] if d.plan.fire else None, len(d.plan.fire)) for d in decisions
         ]
         await connection.execute(sql("schedule/advance"), *columns(steps, 4))
+        reach("in_create_tx")
         rung = {(p.job_id, p.scheduled_for) for p in planned if p.rung}
         return created, {c.id for c in created if c.state is State.PENDING and (c.job_id, c.scheduled_for) in rung}
 

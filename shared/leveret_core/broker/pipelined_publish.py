@@ -22,6 +22,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from leveret_core.broker.base import Published
+from leveret_core.failpoints import reach
 
 BATCH = 500
 """Messages in one write."""
@@ -110,6 +111,7 @@ class PipelinedPublisher:
         try:
             async with asyncio.timeout(timeout):
                 for start in range(0, len(messages), BATCH):
+                    reach("publish_write")
                     batches.append(await self._write(messages[start : start + BATCH]))
                 for batch in batches:
                     await batch.settled
