@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,9 +11,14 @@ from fastapi import Depends, Request
 from redis.asyncio import Redis
 
 from leveret_core.broker.base import ServerBroker
+from leveret_core.errors import BrokerError
 from leveret_core.hints import Hint, Hints
+from leveret_core.messages import Cancel
 from leveret_core.settings import Settings
+from leveret_core.store.creation import Replaced
 from leveret_core.store.database import Database
+
+log = logging.getLogger(__name__)
 
 
 def _never() -> bool:
@@ -52,6 +58,22 @@ class Services:
         """Tell everybody that an occurrence is another now; call it after the commit."""
         self.hints.send(Hint("occurrences", (occurrence_id,)))
         self.hints.send(Hint("wake"))
+
+    async def tell(self, word: Cancel) -> None:
+        """Tell a worker to stop what it runs, as soon as RabbitMQ can; call it after the commit."""
+        try:
+            await self.broker.tell_workers(word)
+        except BrokerError:
+            # It is in Postgres: the answer to the worker's next heartbeat repeats it.
+            log.info("cancel: RabbitMQ did not take the word to the worker", extra={"occurrence": word.occurrence})
+
+    async def replaced(self, replaced: Sequence[Replaced]) -> None:
+        """Tell everybody that occurrences have ended, or are to end, for a newer one; call it after the commit."""
+        if replaced:
+            self.hints.send(Hint("occurrences", tuple(old.id for old in replaced)))
+        for old in replaced:
+            if old.tell is not None:
+                await self.tell(old.tell)
 
 
 async def services_of(request: Request) -> Services:

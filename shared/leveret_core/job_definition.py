@@ -26,14 +26,18 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True):
         tags: for filters; at most 20 of at most 64 characters, each once. Default none.
         payload: the JSON object that the handler gets. Default `{}`.
         concurrency: what happens to an occurrence that is due while `max_concurrent` others are live: `skip` (default)
-            records it as skipped, `queue` lets it wait, `allow` runs it all the same.
-        max_concurrent: live occurrences at once for `skip` and `queue`; 1 to 10,000. Default 1.
+            records it as skipped, `queue` lets it wait, `replace` ends an older one for it, `allow` runs it all the same.
+        concurrency_key: dotted path into the payload, such as `customer.id`: the policy holds for each value apart. None
+            (default) means that it holds for the whole job.
+        max_concurrent: live occurrences at once for `skip`, `queue` and `replace`; 1 to 10,000. Default 1.
         max_waiting: length of the line for `queue`; what comes later is skipped; 1 to 100,000. Default 1,000.
         catch_up: after a time without a dispatcher, run the `latest` missed tick (default), `all`, or `none`.
         catch_up_window: seconds back that `latest` and `all` look. Default 3,600.
         timeout: seconds an attempt may take; None (default) means no limit.
         retry: what follows a failed attempt.
         max_runs: how many times the schedule fires in all; None (default) means no limit.
+        priority: 0 to 9; of what waits to be published of a type, the highest goes first. Default 5.
+        disable_after: occurrences that fail for good in a row until the job is paused; None (default) means never.
     """
 
     name: str
@@ -43,6 +47,7 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     payload: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
     concurrency: str = "skip"
+    concurrency_key: str | None = None
     max_concurrent: int = 1
     max_waiting: int = 1000
     catch_up: str = "latest"
@@ -50,6 +55,8 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     retry: RetryPolicy = RetryPolicy()
     max_runs: int | None = None
+    priority: int = 5
+    disable_after: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The definition as `POST /jobs` takes it."""

@@ -17,6 +17,7 @@ from leveret_core.triggers import Trigger
 MAX_DESCRIPTION = 10_000
 MAX_TAGS = 20
 MAX_TAG = 64
+MAX_PATH = 200
 MAX_TIMEOUT = 30 * 86_400.0
 MAX_CATCH_UP_WINDOW = 366 * 86_400.0
 
@@ -78,6 +79,13 @@ def _payload(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _problem("must be a JSON object")
     return cast("dict[str, Any]", value)
+
+
+def _path(value: object) -> str:
+    path = _text(value, longest=MAX_PATH, multiline=False)
+    if not all(part and part == part.strip() for part in path.split(".")):
+        raise _problem("must be names joined by dots, like customer.id")
+    return path
 
 
 def _one_of(*choices: str) -> Callable[[object], str]:
@@ -151,7 +159,8 @@ RULES: dict[str, Callable[[object], Any]] = {
     "tags": _tags,
     "payload": _payload,
     "trigger": _trigger,
-    "concurrency": _one_of("skip", "queue", "allow"),
+    "concurrency": _one_of("skip", "queue", "replace", "allow"),
+    "concurrency_key": _or_none(_path),
     "max_concurrent": _whole(1, 10_000),
     "max_waiting": _whole(1, 100_000),
     "catch_up": _one_of("latest", "all", "none"),
@@ -159,5 +168,7 @@ RULES: dict[str, Callable[[object], Any]] = {
     "timeout": _or_none(_seconds(0.001, MAX_TIMEOUT)),
     "retry": _retry,
     "max_runs": _or_none(_whole(1, 10**12)),
+    "priority": _whole(0, 9),
+    "disable_after": _or_none(_whole(1, 1_000_000)),
 }
 """Field of a job → what turns its JSON value into that of the definition; raises `InvalidInput` or `TriggerError`."""

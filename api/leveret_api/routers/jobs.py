@@ -133,8 +133,10 @@ async def trigger_job(
         await jobs.resolve_job(services.database, ref),
         payload=payload_bytes(services, body.payload),
         idempotency_key=key or header,
+        priority=body.priority,
         actor=ACTOR,
     )
+    await services.replaced(triggered.replaced)
     return await occurrence_made(services, triggered.occurrence_id, response, created=triggered.created)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -22,12 +21,9 @@ from leveret_api.schemas.occurrences import (
     RequeueRequest,
 )
 from leveret_api.services import ServicesDep
-from leveret_core.errors import BrokerError
 from leveret_core.states import State
 from leveret_core.store import commands, jobs, reads
 from leveret_core.store.reads import OccurrenceFilter, Page
-
-log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/api/v1/occurrences", tags=["occurrences"])
 
@@ -81,11 +77,7 @@ async def cancel_occurrence(
     reason = checked_reason(body.reason if body else None) or "cancelled by request"
     cancellation = await commands.cancel_occurrence(services.database, occurrence_id, reason=reason, actor=ACTOR)
     if cancellation.tell is not None:
-        try:
-            await services.broker.tell_workers(cancellation.tell)
-        except BrokerError:
-            # It is in Postgres: the answer to the worker's next heartbeat repeats it.
-            log.info("cancel: RabbitMQ did not take the word to the worker", extra={"occurrence": occurrence_id})
+        await services.tell(cancellation.tell)
     services.occurrence_changed(occurrence_id)
     row, _ = await reads.get_occurrence(services.database, occurrence_id)
     return Occurrence.of(row)
@@ -98,6 +90,7 @@ async def requeue_occurrence(
     """Run an ended occurrence again, as a new one that names it."""
     payload = payload_bytes(services, body.payload if body else None)
     made = await commands.requeue_occurrence(services.database, occurrence_id, payload=payload, actor=ACTOR)
+    await services.replaced(made.replaced)
     return await occurrence_made(services, made.occurrence_id, response, created=True)
 
 

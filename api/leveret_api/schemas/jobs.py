@@ -28,10 +28,25 @@ Description = Annotated[str, Field(max_length=10_000)]
 Tags = Annotated[list[str], Field(max_length=20, examples=[["finance"]])]
 Payload = Annotated[dict[str, Any], Field(description="The JSON object the handler gets.", examples=[{"format": "csv"}])]
 Concurrency = Annotated[
-    Literal["skip", "queue", "allow"],
+    Literal["skip", "queue", "replace", "allow"],
     Field(
-        description="What an occurrence does while `max_concurrent` others are live: be skipped, queue, or run all the same."
+        description="What an occurrence does while `max_concurrent` others are live: be skipped, queue, replace an older one, "
+        "or run all the same."
     ),
+]
+ConcurrencyKey = Annotated[
+    str | None,
+    Field(
+        description="Dotted path into the payload: the policy holds for each value apart; null for the whole job.",
+        examples=["customer.id"],
+    ),
+]
+Priority = Annotated[
+    int, Field(ge=0, le=9, description="Of what waits to be published of a type, the highest goes first.", examples=[5])
+]
+DisableAfter = Annotated[
+    int | None,
+    Field(ge=1, le=1_000_000, description="Occurrences that fail for good in a row until the job is paused; null means never."),
 ]
 MaxConcurrent = Annotated[int, Field(ge=1, le=10_000)]
 MaxWaiting = Annotated[int, Field(ge=1, le=100_000, description="Length of the line for `queue`; what comes later is skipped.")]
@@ -95,6 +110,7 @@ class _Definition(_JobBody):
     tags: Tags = []
     payload: Payload = {}
     concurrency: Concurrency = "skip"
+    concurrency_key: ConcurrencyKey = None
     max_concurrent: MaxConcurrent = 1
     max_waiting: MaxWaiting = 1000
     catch_up: CatchUp = "latest"
@@ -102,6 +118,8 @@ class _Definition(_JobBody):
     timeout: Timeout = None
     retry: Retry = Retry()
     max_runs: MaxRuns = None
+    priority: Priority = 5
+    disable_after: DisableAfter = None
 
 
 class JobCreate(_Definition):
@@ -140,6 +158,7 @@ class JobPatch(_JobBody):
     tags: Tags | None = None
     payload: Payload | None = None
     concurrency: Concurrency | None = None
+    concurrency_key: ConcurrencyKey = None
     max_concurrent: MaxConcurrent | None = None
     max_waiting: MaxWaiting | None = None
     catch_up: CatchUp | None = None
@@ -147,6 +166,8 @@ class JobPatch(_JobBody):
     timeout: Timeout = None
     retry: RetryChanges | None = None
     max_runs: MaxRuns = None
+    priority: Priority | None = None
+    disable_after: DisableAfter = None
     version: int | None = Field(default=None, description="The version that this changes; another one answers 409.")
 
     @classmethod
@@ -182,6 +203,7 @@ class Job(BaseModel):
     trigger: TriggerBody
     trigger_description: str = Field(examples=["every day at 06:00 Europe/Berlin"])
     concurrency: Concurrency
+    concurrency_key: ConcurrencyKey
     max_concurrent: int
     max_waiting: MaxWaiting
     catch_up: CatchUp
@@ -190,6 +212,9 @@ class Job(BaseModel):
     retry: Retry
     max_runs: MaxRuns
     runs: int = Field(description="How many times the schedule fired.")
+    priority: Priority
+    disable_after: DisableAfter
+    failures: int = Field(description="Occurrences that failed for good since the last success.")
     version: int = Field(description="Rises with every change of the definition; also the ETag.")
     paused: bool
     pause_reason: str | None

@@ -56,6 +56,8 @@ class Occurrence(BaseModel):
     duration: float | None = Field(description="Seconds from the start of the last attempt to its end.")
     retry_at: datetime | None
     requeue_of: int | None
+    concurrency_key: str = Field(description="The value that the job's `concurrency_key` had; empty when there is none.")
+    priority: int
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> Occurrence:
@@ -140,6 +142,7 @@ class TriggerRequest(_RunRequest):
         description="A second request with the same key finds the first one's occurrence.",
         examples=["order-4711"],
     )
+    priority: int | None = Field(default=None, ge=0, le=9, description="Instead of the job's.")
 
 
 class RequeueRequest(_RunRequest):

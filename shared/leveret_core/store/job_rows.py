@@ -65,6 +65,9 @@ def values_of(definition: JobDefinition) -> tuple[object, ...]:
         definition.timeout,
         json.dumps(msgspec.structs.asdict(definition.retry)),
         definition.max_runs,
+        definition.concurrency_key,
+        definition.priority,
+        definition.disable_after,
     )
 
 

@@ -98,7 +98,7 @@ def test_every_problem_is_told_at_once() -> None:
         ("trigger", "daily"),
         ("trigger", {"kind": "weekly"}),
         ("trigger", {"kind": "interval", "every": 0}),
-        ("concurrency", "replace"),
+        ("concurrency", "swap"),
         ("concurrency", ["skip"]),
         ("max_concurrent", True),
         ("max_concurrent", 1.5),

@@ -78,8 +78,13 @@ def create(
     description: Annotated[str | None, typer.Option(help="For people.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="May be given several times.")] = None,
     concurrency: Annotated[
-        str | None, typer.Option(help="While another run is live: skip, queue or allow. Default: skip.")
+        str | None, typer.Option(help="While another run is live: skip, queue, replace or allow. Default: skip.")
     ] = None,
+    concurrency_key: Annotated[
+        str | None, typer.Option(help="Dotted path into the payload; --concurrency holds for each value apart.")
+    ] = None,
+    priority: Annotated[int | None, typer.Option(help="0 to 9, the highest goes first. Default: 5.")] = None,
+    disable_after: Annotated[int | None, typer.Option(help="Pause after so many failures in a row. Default: never.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds an attempt may take. Default: no limit.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Attempts in all. Default: 3.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Change the job of this name, if there is one.")] = False,
@@ -92,6 +97,9 @@ def create(
         "tags": tag,
         "payload": _payload(payload),
         "concurrency": concurrency,
+        "concurrency_key": concurrency_key,
+        "priority": priority,
+        "disable_after": disable_after,
         "timeout": timeout,
         "retry": None if max_attempts is None else {"max_attempts": max_attempts},
     }
@@ -114,11 +122,12 @@ def trigger(
     job: Ref,
     payload: Payload = None,
     key: Annotated[str | None, typer.Option(help="Idempotency key: asking again with it starts nothing new.")] = None,
+    priority: Annotated[int | None, typer.Option(help="0 to 9, instead of the job's.")] = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Run a job now."""
-    body: dict[str, object] = {"payload": _payload(payload), "idempotency_key": key}
+    body: dict[str, object] = {"payload": _payload(payload), "idempotency_key": key, "priority": priority}
     with Client(url) as client:
         _, occurrence = client.send(
             "POST", f"jobs/{ref(job)}/trigger", {name: value for name, value in body.items() if value is not None}
@@ -162,6 +171,8 @@ def delete(job: Ref, url: Url = DEFAULT_URL) -> None:
 def _show_fields(job: dict[str, Any]) -> None:
     retry = job["retry"]
     last = job["last_occurrence"]
+    each = f" for each {job['concurrency_key']}" if job["concurrency_key"] else ""
+    limit = f"pauses at {job['disable_after']}" if job["disable_after"] else "no limit"
     rows: list[tuple[str, object]] = [
         ("id", job["id"]),
         ("name", job["name"]),
@@ -171,7 +182,9 @@ def _show_fields(job: dict[str, Any]) -> None:
         ("due", job["trigger_description"]),
         ("paused", (job["pause_reason"] or "yes") if job["paused"] else "no"),
         ("payload", json.dumps(job["payload"], ensure_ascii=False)),
-        ("concurrency", f"{job['concurrency']}, {job['max_concurrent']} at once"),
+        ("concurrency", f"{job['concurrency']}, {job['max_concurrent']} at once{each}"),
+        ("priority", job["priority"]),
+        ("failures in a row", f"{job['failures']}, {limit}"),
         ("catch up", f"{job['catch_up']}, within {seconds(job['catch_up_window'])}"),
         ("timeout", seconds(job["timeout"]) or "none"),
         ("attempts", f"{retry['max_attempts']}, first retry after {seconds(retry['delay'])}"),
