@@ -179,6 +179,7 @@ class FakeServers:
             case Heartbeat():
                 return Alive(lease=self.lease, cancel=self.cancel)
             case Goodbye():
+                self.unknown.add(request.worker)
                 return Bye(released=0)
 
     def _claim(self, asks: list[Ask]) -> Iterator[Answer]:

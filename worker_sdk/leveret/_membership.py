@@ -107,6 +107,7 @@ class Membership:
         """Hand back whatever the servers think is held. Best effort: without it they wait for the lease to end."""
         if not self.joined.is_set():
             return
+        self.joined.clear()  # no more heartbeats: they would be answered by "unknown"
         try:
             await self._broker.request(Goodbye(worker=self.id), self._config.ask_timeout)
         except BrokerUnavailable as error:

@@ -194,7 +194,7 @@ class Worker:
 
     def _lose(self, worker: str, reason: str) -> None:
         """Stop everything that ran under a lease that is over, and begin again as a new incarnation."""
-        if worker != self._membership.id or self._ended is None:
+        if worker != self._membership.id or self._ended is None or not self._membership.joined.is_set():
             return
         self._membership.leave()
         stopped = self._attempts.abandon()

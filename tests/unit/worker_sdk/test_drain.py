@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from leveret import JobContext, Registry
-from leveret_core.messages import Claim, Goodbye, Heartbeat
+from leveret_core.messages import Claim, Goodbye, Heartbeat, Hello
 from support.eventually import eventually
 from support.fake_broker import FakeServers
 from support.workers import serving
@@ -138,3 +138,21 @@ async def test_draining_twice_is_draining_once(servers: FakeServers, registry: R
     async with serving(servers, registry) as worker:
         await asyncio.gather(worker.drain(1), worker.drain(1))
         assert len(servers.of(Goodbye)) == 1
+
+
+async def test_a_worker_that_said_goodbye_does_not_come_back(registry: Registry, caplog: pytest.LogCaptureFixture) -> None:
+    servers = FakeServers(lease=0.5, heartbeat=0.02)
+    release = threading.Event()
+
+    @registry.job("crunch")
+    def crunch() -> None:
+        release.wait(10)
+
+    async with serving(servers, registry, stop_grace=0.05) as worker:
+        servers.ring("crunch")
+        await eventually(lambda: worker.running == 1)
+        await worker.drain(0)
+        await asyncio.sleep(0.7)  # longer than the lease
+        assert len(servers.of(Hello)) == 1
+        assert "lease is over" not in caplog.text
+        release.set()
