@@ -39,7 +39,7 @@ COMMANDS = (
 )
 HEAVY = (
     *("aio_pika", "apscheduler", "asyncpg", "cronsim", "fakeredis", "fastapi", "httpx", "msgspec", "pydantic"),
-    *("redis", "rich", "socketio", "structlog", "uvicorn"),
+    *("redis", "rich", "socketio", "uvicorn"),
 )
 
 

