@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
 ARGS ?=
+# Most tests wait for servers rather than compute; each worker has servers of its own.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 
@@ -23,9 +25,9 @@ dashboard: install ## Build the dashboard, if its sources changed
 	@$(BIN)/python api/dashboard_build.py
 
 .PHONY: test
-test: dashboard ## Run every test on real servers, started for it (ARGS= goes to pytest)
+test: dashboard ## Run every test on real servers, started for it (ARGS= goes to pytest, WORKERS= says how many at once)
 	@deploy/bin/test-packages
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: test-unit
 test-unit: install ## Run the tests that need no server (ARGS= goes to pytest)
