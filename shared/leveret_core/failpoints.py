@@ -1,6 +1,6 @@
 """Named steps at which a test ends, stops or slows down a process. Nothing happens at any of them unless a test asks for it.
 
-`LEVERET_FAILPOINTS=after_publish=exit,renewing=stop@3` arms them, where `LEVERET_FAILPOINTS_ALLOWED=1` says that this is a test.
+`LEVERET_FAILPOINTS=after_publish=exit,renewing=stop@3` arms them, if `LEVERET_FAILPOINTS_ALLOWED=1` says that it is a test.
 Each entry is `name=action`, with `@n` for the n-th time the step is reached instead of the first. Each acts once.
 
 | action | what happens |

@@ -58,10 +58,10 @@ class Cluster:
         }
         self.replicas: list[Replica] = []
 
-    async def api(self) -> Replica:
-        """One more replica, when it answers."""
+    async def api(self, **env: str) -> Replica:
+        """One more replica, when it answers; `env` are variables of its own."""
         port = free_port()
-        replica = Replica(self._start("api", "--port", str(port), env=self.env), f"http://127.0.0.1:{port}")
+        replica = Replica(self._start("api", "--port", str(port), env=self.env | env), f"http://127.0.0.1:{port}")
         self.replicas.append(replica)
 
         async def ready() -> None:

@@ -9,31 +9,9 @@ from pathlib import Path
 import pytest
 
 from chaos.cluster import Cluster, StartLeveret, freeze_frame
+from chaos.load import runs_reach, ten_jobs_a_second, the_history_is_whole
 from support.eventually import eventually
 from support.servers import Server
-
-PER_SECOND = {"kind": "interval", "every": 1}
-
-
-async def ten_jobs_a_second(cluster: Cluster) -> None:
-    for n in range(10):
-        await cluster.job(f"tick-{n}", trigger=PER_SECOND, concurrency="allow", catch_up="all")
-
-
-async def runs_reach(cluster: Cluster, more: int, timeout: float = 30) -> None:
-    """Wait until handlers have begun `more` runs from here on."""
-    before = len(cluster.runs())
-    await eventually(lambda: len(cluster.runs()) >= before + more, timeout=timeout, interval=0.1)
-
-
-async def the_history_is_whole(cluster: Cluster) -> None:
-    await cluster.stop_schedules()
-    await cluster.quiet()
-    assert await cluster.gaps() == []
-    twice = {occurrence: count for occurrence, count in cluster.runs().items() if count != 1}
-    assert twice == {}
-    ended = {row["id"] for row in await cluster.sql("select id from occurrence where state = 'succeeded'")}
-    assert ended == set(cluster.runs())
 
 
 async def test_the_leader_is_killed_and_nothing_is_lost_or_doubled(cluster: Cluster) -> None:
