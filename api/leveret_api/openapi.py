@@ -34,12 +34,13 @@ def describe_errors(app: FastAPI) -> None:
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that answers these errors, besides 422 and 503, which all of them do."""
+    """The `responses` of a route that answers these errors, besides 422 and, for Postgres, 503, which all of them do."""
     texts = {
         404: "There is no such thing",
         409: "Its state, or another thing of that name, does not allow this",
         412: "Its version is not that of If-Match",
         413: "The body is too large",
+        503: "Postgres or RabbitMQ is away; try again after Retry-After",
     }
     return {status: {"description": texts[status]} for status in statuses}
 
@@ -54,7 +55,7 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
         for operation in methods.values():
             answers: dict[str, Any] = operation["responses"]
             if path.startswith("/api/"):
-                answers["503"] = {"description": "Postgres is away; try again after Retry-After"}
+                answers.setdefault("503", {"description": "Postgres is away; try again after Retry-After"})
             if "422" in answers:
                 answers["422"] = {"description": "A value is wrong; `errors` names every field at fault"}
             for status, answer in answers.items():

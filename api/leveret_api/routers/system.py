@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.responses import Response as Answer
 
 from leveret_api import plain
 from leveret_api.metrics import CONTENT_TYPE, Metrics
+from leveret_api.openapi import refusals
+from leveret_api.routers.parameters import ACTOR
 from leveret_api.schemas.system import Alive, Dispatcher, Health, Overview, ServiceStates, Worker, WorkerList
 from leveret_api.services import ServicesDep
 from leveret_api.status import Status
 from leveret_core.store import reads
 from leveret_core.store.database import UNAVAILABLE
+from leveret_core.store.drain import drain_worker as drain
 
 router = APIRouter(tags=["system"])
 
@@ -21,6 +27,12 @@ router = APIRouter(tags=["system"])
 async def list_workers(services: ServicesDep) -> WorkerList:
     """List workers: those that live, and those that went within the last hour."""
     return WorkerList(items=[Worker.of(row) for row in await reads.list_workers(services.database)])
+
+
+@router.post("/api/v1/workers/{id}/drain", status_code=202, operation_id="drainWorker", responses=refusals(404, 409, 503))
+async def drain_worker(worker_id: Annotated[UUID, Path(alias="id")], services: ServicesDep) -> Worker:
+    """Tell a worker to take nothing more, finish what it runs, and end. Its next heartbeat shows it as `draining`."""
+    return Worker.of(await drain(services.database, worker_id, tell=services.broker.tell_workers, actor=ACTOR))
 
 
 @router.get("/api/v1/dispatcher", operation_id="getDispatcher")

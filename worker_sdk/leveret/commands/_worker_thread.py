@@ -40,7 +40,7 @@ class WorkerThread:
         self._loop: Future[asyncio.AbstractEventLoop] = Future()
         self._serving: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="leveret-worker", daemon=True)
-        self._grace = 0.0
+        self._grace: float | None = None  # until told otherwise the worker's own: a word from afar may end it
         self.ended: Future[None] = Future()
         for future in (self._loop, self._serving, self.ended):
             # So that whoever gives up waiting for one cannot cancel it.

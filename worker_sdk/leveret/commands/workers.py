@@ -1,18 +1,24 @@
-"""`leveret workers`: who serves what, over REST."""
+"""`leveret workers`: who serves what, and telling one to end, over REST."""
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import typer
 
-from leveret.commands._client import DEFAULT_URL, Client, Url
+from leveret.commands._client import DEFAULT_URL, Client, Url, ref
 from leveret.commands._output import AsJson, show_json, show_table, when
+from leveret_core.errors import InvalidInput, NotFound
 
-app = typer.Typer(no_args_is_help=True, help="See workers.")
+SHOWN = 5
+"""Workers named when the id is not unique, at most."""
+
+app = typer.Typer(no_args_is_help=True, help="See and drain workers.")
 
 
 @app.callback()
 def workers() -> None:
-    """See workers."""
+    """See and drain workers."""
 
 
 @app.command("list")
@@ -40,3 +46,35 @@ def list_workers(as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
         ],
         empty="no workers; `leveret worker app.jobs` starts one",
     )
+
+
+@app.command("drain")
+def drain_worker(
+    worker: Annotated[str, typer.Argument(metavar="ID", help="Its id, or as much of the beginning as is unique.")],
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Tell a worker to take nothing more, finish what it runs, and end."""
+    with Client(url) as client:
+        worker_id = _only(client.get("workers")["items"], worker.strip().lower())
+        told = client.send("POST", f"workers/{ref(worker_id)}/drain")[1]
+    if as_json:
+        show_json(told)
+        return
+    typer.echo(f"told worker {told['name']} ({told['id']}) to drain; {told['running']} running at its last heartbeat")
+
+
+def _only(found: list[dict[str, Any]], prefix: str) -> str:
+    """The id of the one worker that `prefix` means: a living one, if any of those fits."""
+    if not prefix:
+        raise InvalidInput.at("ID", "may not be empty; `leveret workers list` shows the ids")
+    fitting = [each for each in found if each["id"].startswith(prefix)]
+    fitting = [each for each in fitting if each["stopped_at"] is None] or fitting
+    if not fitting:
+        raise NotFound(f"there is no worker whose id begins with {prefix}; `leveret workers list` shows those there are")
+    if len(fitting) > 1:
+        named = ", ".join(f"{each['id']} ({each['name']})" for each in fitting[:SHOWN])
+        more = f" and {len(fitting) - SHOWN} more" if len(fitting) > SHOWN else ""
+        raise InvalidInput.at("ID", f"{prefix} begins the ids of {len(fitting)} workers: {named}{more}; give more of it")
+    worker_id: str = fitting[0]["id"]
+    return worker_id
