@@ -117,10 +117,15 @@ class Cluster:
         async def find() -> Replica:
             async with httpx.AsyncClient() as client:
                 for replica in self.replicas:
-                    if replica.process.returncode is None:
+                    if replica.process.returncode is not None:
+                        continue
+                    try:
                         text = (await client.get(f"{replica.url}/metrics")).text
-                        if "leveret_dispatcher_is_leader 1" in text:
-                            return replica
+                    except httpx.TransportError:
+                        # It has just started, or is being killed.
+                        continue
+                    if "leveret_dispatcher_is_leader 1" in text:
+                        return replica
             raise AssertionError("no replica holds the term")
 
         return await eventually(find, timeout=20, interval=0.1)
