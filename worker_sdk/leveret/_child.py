@@ -139,7 +139,7 @@ def _main(
     context = JobContext(reporter, **told)
     threading.Thread(target=_listen, args=(connection, context), daemon=True).start()
     logging.getLogger().setLevel(config.log_level.upper())
-    LogCapture().install(config.log_level)
+    LogCapture(config.redact).install(config.log_level)
     started = time.monotonic()
     ending = invoke_here(function, Parameters(function, function.__name__), context, payload, config.result_limit)
     send(reporter.close(ending, time.monotonic() - started))

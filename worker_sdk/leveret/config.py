@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import socket
 from dataclasses import dataclass, field, fields
 
 from leveret.errors import ConfigurationError
+
+REDACT = r"passw|secret|token|api[_-]?key|authorization|credential|cookie"
+"""Keys of log fields whose values are left out unless told otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,8 @@ class WorkerConfig:
             Default 3.
         log_level: records below it are not kept with the attempt: `debug`, `info`, `warning` or `error`. Default `info`.
         log_limit: log records kept of one attempt, at most. Default 2,000.
+        redact: regular expression; a log field is kept as `[redacted]` if it is found in its key, at any depth and in any case.
+            It replaces the default, `REDACT`; empty to redact nothing.
         result_limit: bytes of JSON in a result, at most. Default 256 KiB.
         buffered_events: log and progress events held while the broker is away, at most. Default 10,000.
 
@@ -43,6 +49,7 @@ class WorkerConfig:
     lease_margin: float = 3.0
     log_level: str = "info"
     log_limit: int = 2_000
+    redact: str = REDACT
     result_limit: int = 256 * 1024
     buffered_events: int = 10_000
 
@@ -55,3 +62,7 @@ class WorkerConfig:
             raise ConfigurationError(f"concurrency must be at least 1, not {self.concurrency}")
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise ConfigurationError(f"log level must be debug, info, warning or error, not {self.log_level!r}")
+        try:
+            re.compile(self.redact)
+        except re.error as error:
+            raise ConfigurationError(f"redact must be a regular expression, not {self.redact!r}: {error}") from error

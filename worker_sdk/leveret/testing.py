@@ -115,7 +115,7 @@ async def run_job(
         ended.set_result(ending)
 
     run = Run(handler, context, encoded, None, config, on_end=end, on_free=lambda _: None)
-    capture = LogCapture()
+    capture = LogCapture(config.redact)
     capture.install(config.log_level)
     try:
         run.start()

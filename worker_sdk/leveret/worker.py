@@ -62,7 +62,7 @@ class Worker:
         self._attempts = Attempts(
             broker, self._membership, self.config, partial(Lanes, handlers, concurrency), on_lost=self._lose
         )
-        self._capture = LogCapture()
+        self._capture = LogCapture(self.config.redact)
         self._pulse: Pulse | None = None
         self._executor: ThreadPoolExecutor | None = None
         self._tasks: set[asyncio.Task[None]] = set()

@@ -96,18 +96,21 @@ def _serve(
 
 def _worker_beside(settings: Settings, handlers: Sequence[Handler]) -> Beside:
     import asyncio
+    import os
     from contextlib import asynccontextmanager
 
     from leveret.commands._worker_thread import WorkerThread
-    from leveret.config import WorkerConfig
+    from leveret.config import REDACT, WorkerConfig
     from leveret.worker import Worker
     from leveret_core.broker.rabbitmq_worker import RabbitWorkerBroker
 
     def broker() -> RabbitWorkerBroker:
         return RabbitWorkerBroker(settings.amqp_url)
 
+    config = WorkerConfig(redact=os.environ.get("LEVERET_REDACT", REDACT))
+
     def make() -> Worker:
-        return Worker(handlers, broker(), heartbeat_broker=broker)
+        return Worker(handlers, broker(), heartbeat_broker=broker, config=config)
 
     @asynccontextmanager
     async def beside(_: str) -> AsyncGenerator[asyncio.Future[None]]:
@@ -117,7 +120,7 @@ def _worker_beside(settings: Settings, handlers: Sequence[Handler]) -> Beside:
         try:
             yield ended
         finally:
-            await thread.stop(WorkerConfig().grace)
+            await thread.stop(config.grace)
             ended.cancel()
 
     return beside

@@ -20,6 +20,7 @@ from leveret_core.broker.rabbitmq_worker import RabbitWorkerBroker
 log = logging.getLogger("leveret.process")
 
 AMQP_URL = "LEVERET_AMQP_URL"
+REDACT = "LEVERET_REDACT"
 DEFAULT_AMQP_URL = "amqp://guest:guest@localhost:5672/"
 PATIENCE = 6.0
 """Seconds a problem with the broker may last at the start; servers that have just come make what is missing."""
@@ -57,7 +58,7 @@ def run_worker(
         InvalidInput: a handler or a pattern is wrong.
     """
     name = name or os.environ.get("LEVERET_WORKER_NAME")
-    given = {"name": name, "concurrency": concurrency, "grace": grace, "log_level": log_level}
+    given = {"name": name, "concurrency": concurrency, "grace": grace, "log_level": log_level, "redact": os.environ.get(REDACT)}
     config = WorkerConfig(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
     url = amqp_url or os.environ.get(AMQP_URL) or DEFAULT_AMQP_URL
     configure(log_level, log_format)
