@@ -17,7 +17,7 @@ from leveret_api.live import Live
 from leveret_api.metrics import Metrics, RequestMetrics
 from leveret_api.middleware import BodyLimit, SameOrigin, SecurityHeaders
 from leveret_api.openapi import describe_errors
-from leveret_api.routers import jobs, occurrences, schedules, system
+from leveret_api.routers import jobs, occurrences, rate_limits, schedules, system
 from leveret_api.services import Services
 from leveret_api.status import Status
 
@@ -60,7 +60,7 @@ def create_app(services: Services, *, static: Path = STATIC) -> ASGIApp:
     app.state.metrics = metrics
     errors.install(app)
     describe_errors(app)
-    for router in (jobs.router, occurrences.router, schedules.router, system.router):
+    for router in (jobs.router, occurrences.router, schedules.router, rate_limits.router, system.router):
         app.include_router(router)
     # What no route answers, not a route itself: a wrong method on a known address stays 405.
     app.router.default = Dashboard(static)

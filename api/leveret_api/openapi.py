@@ -14,6 +14,7 @@ TAGS = [
     {"name": "jobs", "description": "What to run, and when."},
     {"name": "schedules", "description": "When a trigger would be due."},
     {"name": "occurrences", "description": "Planned runs: what became of them, and what to do about them."},
+    {"name": "rate limits", "description": "How many occurrences of a type start within a time."},
     {"name": "system", "description": "Workers, the dispatcher, health."},
 ]
 _REF = {"$ref": "#/components/schemas/ProblemDocument"}

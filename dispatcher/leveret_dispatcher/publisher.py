@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
+
+import asyncpg
 
 from leveret_core.broker.base import Published, ServerBroker
 from leveret_core.failpoints import reach
 from leveret_core.messages import Doorbell
-from leveret_core.store.database import UNAVAILABLE, sql
+from leveret_core.store.database import UNAVAILABLE, columns, sql
 from leveret_dispatcher.term import Term
 
 log = logging.getLogger(__name__)
@@ -18,6 +21,8 @@ log = logging.getLogger(__name__)
 BATCH = 1_000
 BACKLOG_PAUSE = 0.2
 """Seconds between looks while there is more to ring than the broker should hold."""
+LIMIT_PAUSE = 0.05
+"""Seconds between rings of a type with a rate limit, at least; the tokens of a longer time are spent together."""
 BROKER_PAUSE = 1.0
 """Seconds between looks while the broker is away."""
 
@@ -42,12 +47,13 @@ class Publisher:
         self._rung: dict[str, int] = {}
         self._blocked: dict[str, float] = {}
         self._backlog: set[str] = set()
+        self._limited: set[str] = set()
         self._ringing: set[asyncio.Task[None]] = set()
 
     def room(self, job_type: str) -> int:
         """How many more doorbells of the type may go out now; a single one tries whether a worker has bound it since."""
-        # What is new must not overtake what waits: there may be a higher priority among it.
-        if not self._broker.connected or job_type in self._backlog:
+        # What is new must not overtake what waits, some of which may be more important; under a rate limit all stand in line.
+        if not self._broker.connected or job_type in self._backlog or job_type in self._limited:
             return 0
         return self._room(job_type)
 
@@ -70,6 +76,7 @@ class Publisher:
 
     async def begin(self) -> None:
         """At the beginning of a term: ring at once what the last holder may have committed without publishing it."""
+        await self._read_limits()
         async with self._term.transaction() as connection:
             await connection.execute(sql("occurrences/rering"), self._ring_timeout, min(self._ring_timeout, 60.0))
 
@@ -78,38 +85,65 @@ class Publisher:
         if not self._broker.connected:
             return BROKER_PAUSE
         self._rung = {row["type"]: row["rung"] for row in await self._term.database.fetch("occurrences/count_rung")}
+        await self._read_limits()
         overdue = await self._take("occurrences/take_overdue", BATCH, self._ring_timeout)
         if overdue:
             log.info("publisher: %d doorbells rung again", len(overdue))
             await self._ring(overdue)
         more, waiting = len(overdue) == BATCH, False
         backlog: set[str] = set()
+        pauses: list[float] = []
         for row in await self._term.database.fetch("occurrences/unrung_types"):
             if (room := min(BATCH, self._room(row["type"]))) == 0:
                 waiting = True
                 backlog.add(row["type"])
                 continue
-            taken = await self._take("occurrences/take_unrung", row["type"], room, self._ring_timeout)
+            if row["type"] in self._limited:
+                taken, room, pause = await self._take_limited(row["type"], room)
+                pauses.append(pause)
+            else:
+                taken = await self._take("occurrences/take_unrung", row["type"], room, self._ring_timeout)
             self._rung[row["type"]] = self._rung.get(row["type"], 0) + len(taken)
             await self._ring(taken)
-            if len(taken) == room:
+            if room and len(taken) == room:
                 more = True
                 backlog.add(row["type"])
         self._backlog = backlog
         if more:
             return 0.0
         if waiting:
-            return BACKLOG_PAUSE
+            pauses.append(BACKLOG_PAUSE)
         seconds: float | None = await self._term.database.fetchval("occurrences/next_ring")
-        return None if seconds is None else max(seconds, BACKLOG_PAUSE)
+        if seconds is not None:
+            pauses.append(max(seconds, BACKLOG_PAUSE))
+        return min(pauses, default=None)
 
     async def _take(self, statement: str, *args: object) -> list[Doorbell]:
         async with self._term.transaction() as connection:
-            rows = await connection.fetch(sql(statement), *args)
-        return [
-            Doorbell(occurrence=r["id"], attempt=r["attempt"] + 1, type=r["type"])
-            for r in sorted(rows, key=lambda r: (-int(r["priority"]), int(r["id"])))
-        ]
+            return _doorbells(await connection.fetch(sql(statement), *args))
+
+    async def _read_limits(self) -> None:
+        self._limited = {row["type"] for row in await self._term.database.fetch("rate_limits/types")}
+        if self._limited:
+            async with self._term.transaction() as connection:
+                await connection.execute(sql("rate_limits/put_off"), sorted(self._limited))
+
+    async def _take_limited(self, job_type: str, room: int) -> tuple[list[Doorbell], int, float]:
+        """What the bucket of the type pays for: the doorbells, how many could have been, and seconds until the next token."""
+        async with self._term.transaction() as connection:
+            bucket = await connection.fetchrow(sql("rate_limits/tokens"), job_type)
+            if bucket is None:
+                return [], 0, 0.0
+            tokens: float = bucket["tokens"]
+            # No more unanswered ones than `count`, so that workers that come back do not start a heap of them at once.
+            places = max(0, bucket["count"] - bucket["unanswered"])
+            room = min(room, int(tokens), places)
+            rows = await connection.fetch(sql("occurrences/take_unrung"), job_type, room, self._ring_timeout) if room else []
+            if rows:
+                tokens -= len(rows)
+                await connection.execute(sql("rate_limits/spend"), job_type, tokens, bucket["at"])
+        pause = LIMIT_PAUSE if places else BACKLOG_PAUSE
+        return _doorbells(rows), room, max(pause, (1.0 - tokens) * bucket["seconds_each"])
 
     async def _ring(self, doorbells: Sequence[Doorbell]) -> None:
         if not doorbells:
@@ -130,6 +164,15 @@ class Publisher:
         if len(failed) > len([o for o in outcomes if o is Published.UNROUTABLE]):
             log.warning("publisher: the broker did not confirm some doorbells; they are rung again")
         try:
-            await self._term.database.execute("occurrences/unring", [d.occurrence for d in failed])
+            unrung = await self._term.database.fetch("occurrences/unring", [d.occurrence for d in failed])
+            if refunds := Counter(row["type"] for row in unrung if row["type"] in self._limited):
+                await self._term.database.execute("rate_limits/refund", *columns(sorted(refunds.items()), 2))
         except UNAVAILABLE:
             log.warning("publisher: %d doorbells wait for the ring timeout, Postgres cannot be reached", len(failed))
+
+
+def _doorbells(rows: Sequence[asyncpg.Record]) -> list[Doorbell]:
+    return [
+        Doorbell(occurrence=r["id"], attempt=r["attempt"] + 1, type=r["type"])
+        for r in sorted(rows, key=lambda r: (-int(r["priority"]), int(r["id"])))
+    ]

@@ -172,6 +172,15 @@ create table slot (
     primary key (job_id, key, n)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 
+-- How many occurrences of a job type start within a time: a bucket of tokens, filled evenly, one for each first ring.
+create table rate_limit (
+    type text primary key,
+    count integer not null check (count > 0),
+    per double precision not null check (per >= 1),
+    tokens double precision not null,
+    filled_at timestamptz not null default clock_timestamp()
+);
+
 create table occurrence_log (
     occurrence_id bigint not null references occurrence (id) on delete cascade,
     attempt integer not null,

@@ -1,0 +1,28 @@
+"""Limits on how many occurrences of a job type start within a time."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from leveret_core.store.rate_limits import MAX_COUNT, MAX_PER, MIN_PER
+
+
+class RateLimitPut(BaseModel):
+    """At most `count` at once, and from then on `count` in every `per` seconds, evenly."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    count: int = Field(ge=1, le=MAX_COUNT, examples=[100])
+    per: float = Field(default=1.0, ge=MIN_PER, le=MAX_PER, description="Seconds.", examples=[60])
+
+
+class RateLimit(RateLimitPut):
+    """The limit of a job type."""
+
+    type: str = Field(examples=["sendemail.welcome"])
+
+
+class RateLimitList(BaseModel):
+    """All limits, by type."""
+
+    items: list[RateLimit]

@@ -1,0 +1,1 @@
+select type, count, per from rate_limit order by type

@@ -1,0 +1,2 @@
+-- The job types whose starts are limited.
+select type from rate_limit
