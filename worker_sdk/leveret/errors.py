@@ -2,6 +2,10 @@
 
 LeveretError
 ├── InvalidInput            a pattern or a handler's definition is wrong; `.problems` names the field
+├── NotFound                the client asked for a job or an occurrence that is not there
+├── Conflict                the client asked for what the thing's state does not allow
+├── ServerUnreachable       no server answered the client; whether the request took effect is unknown
+├── Refused                 the server refused the client's request for another reason; `.status` is the HTTP status
 ├── ConfigurationError      a setting is wrong; the message says what to do
 ├── BrokerError
 │   └── BrokerUnavailable   RabbitMQ did not answer in time
@@ -15,8 +19,10 @@ from leveret_core.errors import (
     BrokerError,
     BrokerUnavailable,
     ConfigurationError,
+    Conflict,
     InvalidInput,
     LeveretError,
+    NotFound,
     Problem,
 )
 
@@ -24,10 +30,14 @@ __all__ = [
     "BrokerError",
     "BrokerUnavailable",
     "ConfigurationError",
+    "Conflict",
     "InvalidInput",
     "LeveretError",
     "NoJobRunning",
+    "NotFound",
     "Problem",
+    "Refused",
+    "ServerUnreachable",
     "WrongPayload",
 ]
 
@@ -38,3 +48,20 @@ class WrongPayload(LeveretError):
 
 class NoJobRunning(LeveretError):
     """There is no job here: `current()` works in a handler and in what it calls, not elsewhere."""
+
+
+class ServerUnreachable(LeveretError):
+    """No Leveret server answers at the URL; the message says which, and how to name another."""
+
+
+class Refused(LeveretError):
+    """The server refused a request.
+
+    Args:
+        message: what it said, fields at fault included.
+        status: the HTTP status.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status

@@ -35,6 +35,7 @@ COMMANDS = (
     "schedule preview",
     "version",
     "worker",
+    "workers drain",
     "workers list",
 )
 HEAVY = (

@@ -5,7 +5,10 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
+from leveret.errors import Refused, ServerUnreachable
 from leveret_core.errors import ConfigurationError, InvalidInput, LeveretError
+
+__all__ = ["Refused", "ServerUnreachable", "ServiceUnavailable", "explain"]
 
 _EXTRAS = {
     "server": (
@@ -18,25 +21,8 @@ _EXTRA_OF = {module: extra for extra, modules in _EXTRAS.items() for module in m
 _PARTS = {"server": "the server parts", "dev": "the parts for development"}
 
 
-class ServerUnreachable(LeveretError):
-    """No Leveret server answers at the URL; the message says which, and how to name another."""
-
-
 class ServiceUnavailable(LeveretError):
     """A service that this process needs did not answer in time; the message says which setting names it."""
-
-
-class Refused(LeveretError):
-    """The server refused a request.
-
-    Args:
-        message: what it said, fields at fault included.
-        status: the HTTP status.
-    """
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:

@@ -1,0 +1,240 @@
+"""The REST API for programs: `async with Client() as client: await client.trigger("digest")`.
+
+Needs httpx, which `pip install 'leveret[server]'` brings along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from leveret.client_results import Job, Occurrence
+from leveret.errors import ConfigurationError, Conflict, InvalidInput, NotFound, Problem, Refused, ServerUnreachable
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Client", "Job", "Occurrence"]
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+TRIES = 4
+"""Times a request is sent that can be repeated without harm."""
+PAUSE = 0.5
+"""Seconds before the first repetition, at least; each further one waits twice as long."""
+LONGEST_POLL = 2.0
+"""Seconds between two looks at an occurrence that is waited for."""
+
+_Result = TypeVar("_Result", Job, Occurrence)
+
+
+class Client:
+    """Talks to one server; for any number of tasks of one event loop, in an `async with` block.
+
+    A request that can be repeated without harm (reading, `put_job`, a trigger with an idempotency key) is sent up to four
+    times while no server answers, or says that it cannot just now. Any other is sent once: it may have taken effect
+    although its answer is missing.
+
+    Args:
+        url: of the server's root. Default: `LEVERET_URL`, else `http://127.0.0.1:8080`.
+        timeout: seconds one request may take.
+        headers: sent with every request, such as what a proxy in front of the server asks for.
+        transport: httpx's, to reach the server in another way; for tests.
+
+    Raises:
+        ConfigurationError: `url` is not one, or httpx is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        timeout: float = 30.0,
+        headers: dict[str, str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        try:
+            import httpx
+        except ModuleNotFoundError as error:
+            raise ConfigurationError("leveret.client needs httpx: pip install 'leveret[server]'") from error
+        self.url = (url or os.environ.get("LEVERET_URL") or DEFAULT_URL).rstrip("/")
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(f"the server's URL must be like {DEFAULT_URL}, not {self.url!r}")
+        self._http = httpx.AsyncClient(
+            base_url=f"{self.url}/api/v1/",
+            timeout=timeout,
+            headers={"accept": "application/json", "user-agent": "leveret-client", **(headers or {})},
+            transport=transport,
+        )
+        self._lost = httpx.TransportError
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def trigger(
+        self, job: str | int, payload: Any = None, *, idempotency_key: str | None = None, priority: int | None = None
+    ) -> Occurrence:
+        """Run a job now. Its concurrency policy holds: the occurrence may be `pending`, `waiting` or `skipped`.
+
+        Args:
+            job: name or id.
+            payload: anything that becomes a JSON object, instead of the job's. Default: the job's.
+            idempotency_key: of up to 200 characters; the same key again finds the same occurrence, so the request is repeated
+                when no server answers.
+            priority: 0 to 9. Default: the job's.
+
+        Raises:
+            NotFound: there is no such job.
+            InvalidInput: the payload, key or priority is wrong.
+            TypeError: the payload holds what JSON cannot.
+            ServerUnreachable, Refused: see those. Without a key, the trigger may have taken effect all the same.
+        """
+        given = {"payload": payload, "idempotency_key": idempotency_key, "priority": priority}
+        body = {name: value for name, value in given.items() if value is not None}
+        return await self._ask(Occurrence, "POST", f"jobs/{_ref(job)}/trigger", body, safe=idempotency_key is not None)
+
+    async def trigger_many(
+        self, job: str | int, payloads: Iterable[Any], *, idempotency_keys: Sequence[str] | None = None, at_once: int = 10
+    ) -> list[Occurrence]:
+        """Run a job now, once for each payload.
+
+        Args:
+            job: name or id.
+            payloads: see `trigger`.
+            idempotency_keys: one for each payload. With keys, the whole call can be repeated after an error.
+            at_once: requests under way at the same time, at most.
+
+        Returns:
+            The occurrences, in the order of the payloads.
+
+        Raises:
+            ValueError: there are not as many keys as payloads, or `at_once` is less than 1.
+            LeveretError: the first error of `trigger`. The rest is not sent; what was triggered stays triggered.
+        """
+        wanted = list(payloads)
+        keys: Sequence[str | None] = [None] * len(wanted) if idempotency_keys is None else idempotency_keys
+        if len(keys) != len(wanted) or at_once < 1:
+            raise ValueError(f"{len(wanted)} payloads with {len(keys)} idempotency keys, {at_once} at once")
+        places = asyncio.Semaphore(at_once)
+
+        async def one(payload: Any, key: str | None) -> Occurrence:
+            async with places:
+                return await self.trigger(job, payload, idempotency_key=key)
+
+        tasks = [asyncio.create_task(one(payload, key)) for payload, key in zip(wanted, keys, strict=True)]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def job(self, job: str | int) -> Job:
+        """Read a job by its name or id. Raises `NotFound`, `ServerUnreachable`, `Refused`."""
+        return await self._ask(Job, "GET", f"jobs/{_ref(job)}", safe=True)
+
+    async def put_job(self, name: str, /, **definition: Any) -> Job:
+        """Make the job of this name be as defined, whether it exists or not. The same again changes nothing.
+
+        Args:
+            name: of the job.
+            definition: its fields, as in docs/api.md: `type` and `trigger` are needed, what is left out has its default.
+
+        Raises:
+            InvalidInput: `.problems` names every field at fault.
+            ServerUnreachable, Refused: see those.
+        """
+        return await self._ask(Job, "PUT", f"jobs/{_ref(name)}", definition, safe=True)
+
+    async def occurrence(self, occurrence_id: int) -> Occurrence:
+        """Read an occurrence, with payload, result and error. Raises `NotFound`, `ServerUnreachable`, `Refused`."""
+        return await self._ask(Occurrence, "GET", f"occurrences/{occurrence_id}", safe=True)
+
+    async def wait(self, occurrence_id: int, timeout: float | None = None) -> Occurrence:
+        """Wait until an occurrence has ended, however: see its `state`, `result` and `error`.
+
+        Args:
+            occurrence_id: which one.
+            timeout: seconds to wait. Default: for ever.
+
+        Raises:
+            TimeoutError: it has not ended by then.
+            NotFound, ServerUnreachable, Refused: see those.
+        """
+        pause = 0.05
+        async with asyncio.timeout(timeout):
+            while not (found := await self.occurrence(occurrence_id)).final:
+                await asyncio.sleep(pause)
+                pause = min(LONGEST_POLL, pause * 1.5)
+        return found
+
+    async def _ask(self, result: type[_Result], method: str, path: str, body: Any = None, *, safe: bool) -> _Result:
+        content = None if body is None else msgspec.json.encode(body)
+        answer = await self._send(method, path, content, tries=TRIES if safe else 1)
+        if answer.status_code >= 400:
+            raise _refusal(answer)
+        try:
+            return msgspec.json.decode(answer.content, type=result)
+        except msgspec.DecodeError as error:
+            raise ServerUnreachable(
+                f"{self.url} answers, but not as a Leveret server does ({error}); is it the right URL?"
+            ) from error
+
+    async def _send(self, method: str, path: str, content: bytes | None, *, tries: int) -> httpx.Response:
+        headers = {} if content is None else {"content-type": "application/json"}
+        pause, began = PAUSE, time.monotonic()
+        while True:
+            tries -= 1
+            try:
+                answer = await self._http.request(method, path, content=content, headers=headers)
+            except self._lost as error:
+                if not tries:
+                    took = time.monotonic() - began
+                    raise ServerUnreachable(
+                        f"no Leveret server answers at {self.url} ({str(error) or type(error).__name__}, after {took:.1f} s)"
+                    ) from error
+            else:
+                if answer.status_code not in (502, 503, 504) or not tries:
+                    return answer
+            await asyncio.sleep(pause * random.uniform(1, 1.5))
+            pause *= 2
+
+
+def _ref(value: str | int) -> str:
+    return quote(str(value), safe="")
+
+
+class _Problem(msgspec.Struct):
+    detail: str = ""
+    title: str = ""
+    errors: list[dict[str, str]] = []
+
+
+def _refusal(answer: httpx.Response) -> NotFound | Conflict | InvalidInput | Refused:
+    status = answer.status_code
+    try:
+        said = msgspec.json.decode(answer.content, type=_Problem)
+    except msgspec.DecodeError:
+        return Refused(f"{status} {answer.reason_phrase}", status)
+    detail = said.detail or said.title or answer.reason_phrase
+    if status == 404:
+        return NotFound(detail)
+    if status == 409:
+        return Conflict(detail)
+    if status in (400, 413, 422):
+        fields = [Problem(each.get("field", ""), each.get("message", "")) for each in said.errors]
+        return InvalidInput(fields or [Problem("", detail)])
+    return Refused(detail, status)
