@@ -14,6 +14,7 @@ from leveret_core.store.commands import cancel_occurrence, trigger_job
 from leveret_core.store.database import Database
 from leveret_core.store.jobs import resume_job
 from support.control import LONG_AGO, Control, finished
+from support.eventually import eventually
 
 EVERY_HOUR = {"kind": "interval", "every": 3600, "start_at": LONG_AGO.isoformat()}
 ONE_TRY = {"max_attempts": 1}
@@ -200,3 +201,22 @@ async def test_failures_ticks_and_triggers_of_many_jobs_at_once_neither_wait_for
     ended = "select count(*) from occurrence where job_id = $1 and state = 'failed'"
     assert [row["failures"] for row in rows] == [await control.db.pool.fetchval(ended, job) for job in jobs]
     assert all(row["paused_at"] is not None for row in rows if row["failures"] >= 7)
+
+
+async def test_the_end_of_a_failed_attempt_locks_the_job_before_the_occurrence_as_a_cancel_does(control: Control) -> None:
+    worker = await control.worker()
+    job = await failing_job(control)
+    occurrence = (await trigger_job(control.db, job, actor="test")).occurrence_id
+    answer = await control.claim(worker, occurrence)
+    async with control.db.transaction() as cancelling:
+        await cancelling.execute("select from job where id = $1 for no key update", job)
+        reporting = asyncio.create_task(control.report(worker, finished(answer, "failed")))
+
+        async def blocked() -> bool:
+            waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+            return bool(await control.db.pool.fetchval(waiting))
+
+        await eventually(blocked)
+        await cancelling.execute("select from occurrence where id = $1 for update nowait", occurrence)
+    await reporting
+    assert (await job_row(control, job))["failures"] == 1

@@ -84,6 +84,8 @@ async def test_no_more_start_at_once_than_the_limit_and_the_rest_as_tokens_come(
     await claim_all(control, worker)
     await passes(control, 100 * 3600)
     await settle(publisher)
+    await claim_all(control, worker)
+    await settle(publisher)
     assert [d.occurrence for d in control.exchange.rung] == ids[:7], "an idle time saves up no more than one limit"
 
 
@@ -140,6 +142,7 @@ async def test_ticks_stand_in_line_also_those_with_jitter(control: Control) -> N
     await control.db.pool.execute("update occurrence set ring_at = now() where ring_at is not null")
     await settle(publisher)
     assert len(control.exchange.rung) == 1
+    assert await control.db.pool.fetchval("select tokens from rate_limit") < 1, "the first to ring paid for it"
 
 
 async def test_while_no_worker_answers_no_heap_piles_up(control: Control) -> None:
