@@ -124,11 +124,12 @@ class Ingestor:
             if logs:
                 await connection.execute(sql("occurrences/insert_logs"), *_log_columns(logs))
             reach("before_ingest_commit")
+        known = {e.occurrence for e in succeeded}.difference(settled.changed)
         settled.changed.extend({e.occurrence for e in progress.values()} - set(settled.changed))
         self._tell(settled)
         if logs:
             self._hints.send(Hint("logs", tuple({event.occurrence for _, event in logs})))
-        if known := {e.occurrence for e in succeeded}.difference(settled.changed):
+        if known:
             # A batch that comes again may be one whose end was committed and this was not.
             recovered.update(row["job_id"] for row in await self._db.fetch("jobs/succeeded", sorted(known)))
         if cleared := await failures.forget(self._db, recovered):
