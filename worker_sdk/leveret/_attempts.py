@@ -26,6 +26,9 @@ from leveret_core.messages import Answer, Ask, Finished
 
 log = logging.getLogger(__name__)
 
+REMEMBERED = 200_000
+"""Granted claims a worker remembers, so that it uses none twice: more than the events on their way to the servers."""
+
 
 class Attempts:
     """Brings each attempt through its stations: rung, asked for, granted, running, over, confirmed.
@@ -64,6 +67,8 @@ class Attempts:
         self._config = config
         self._on_lost = on_lost
         self._held: dict[Key, Held] = {}
+        self._granted: dict[int, int] = {}
+        """Occurrence → the attempt that was granted to this worker last; the oldest are dropped."""
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -141,6 +146,10 @@ class Attempts:
             self._forget(held, self.settling.ack)
             self.lanes.refuse(held.lane)
             return
+        if not self._first_grant(answer):
+            self._forget(held, self.settling.ack)
+            self.lanes.refuse(held.lane)
+            return
         held.answer = answer
         held.worker = self._membership.id
         held.granted_at = time.monotonic()
@@ -153,6 +162,18 @@ class Attempts:
             self._settle(held)
         self.lanes.lead = self.claims.lead
         self.lanes.grant(held)
+
+    def _first_grant(self, answer: Answer) -> bool:
+        """Whether the claim is new. It is not when a doorbell was rung twice and the end of the run is still on its way: until
+        the servers have read it, they give the same answer again.
+        """
+        if self._granted.pop(answer.occurrence, 0) == answer.attempt:
+            self._granted[answer.occurrence] = answer.attempt
+            return False
+        self._granted[answer.occurrence] = answer.attempt
+        if len(self._granted) > REMEMBERED:
+            del self._granted[next(iter(self._granted))]
+        return True
 
     def _hand_back(self, answer: Answer) -> None:
         self.events.finish(self._membership.id, _unrun(answer, "released"))

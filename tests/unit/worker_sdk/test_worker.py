@@ -436,3 +436,23 @@ async def test_a_worker_that_cannot_connect_says_so_and_can_be_stopped(servers: 
 def test_a_worker_without_handlers_is_refused(servers: FakeServers) -> None:
     with pytest.raises(ConfigurationError, match="no handlers"):
         Worker([], FakeBroker(servers))
+
+
+async def test_a_claim_is_used_once_though_the_servers_give_the_same_answer_until_they_have_read_its_end(
+    servers: FakeServers, registry: Registry
+) -> None:
+    ran: list[int] = []
+
+    @registry.job("mail")
+    async def mail(ctx: JobContext) -> None:
+        ran.append(ctx.occurrence)
+
+    async with serving(servers, registry):
+        key = servers.ring("mail")
+        await eventually(lambda: servers.acked == [key])
+        # Rung again while the end of the run waits to be read: the row is still running, so the answer is the same.
+        servers.ring("mail", occurrence=key[0])
+        await eventually(lambda: servers.acked == [key, key])
+        assert len(servers.of(Claim)) == 2
+        assert ran == [key[0]]
+        assert len(servers.finished) == 1
