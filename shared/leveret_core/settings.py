@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     log_limit: int = Field(default=2_000, ge=0, description="log records kept of one attempt, at most")
     history_days: float = Field(default=30.0, gt=0, description="days a final occurrence is kept")
 
-    pool_size: int = Field(default=8, ge=2, le=200, description="Postgres connections for REST, and as many for claims and events, at most")
+    pool_size: int = Field(
+        default=8, ge=2, le=200, description="Postgres connections for REST, and as many for claims and events"
+    )
 
     @field_validator("database_url", "redis_url", "amqp_url")
     @classmethod

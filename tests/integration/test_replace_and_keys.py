@@ -176,7 +176,7 @@ async def test_replacing_never_overlaps_when_everything_happens_at_once(control:
         left = "select count(*) from occurrence where job_id = $1 and finished_at is null"
 
         async def all_done() -> bool:
-            return await control.db.pool.fetchval(left, job) == 0
+            return bool(await control.db.pool.fetchval(left, job) == 0)
 
         await eventually(all_done, timeout=20)
         done.set()
