@@ -35,7 +35,7 @@ app.command("version")(version.show_version)
 def main() -> None:
     """Run the command line; an error that the user can mend is one message on stderr, without a traceback."""
     try:
-        app()
+        app(prog_name="leveret")
     except Exception as error:
         explained = explain(error)
         if explained is None:
