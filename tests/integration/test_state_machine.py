@@ -100,6 +100,7 @@ class Lives(RuleBasedStateMachine):
         self.said: list[Finished] = []
         self.given: list[messages.Answer] = []
         self.run(self._new_term())
+        self.a_worker_comes()
 
     # What people do
 
@@ -320,11 +321,12 @@ class Lives(RuleBasedStateMachine):
             self.model.leave([worker], "released")
 
     @precondition(lambda self: self.workers and self.model.live())
-    @rule(data=st.data(), off=st.sampled_from((0, 0, 0, 0, 0, 1, -1)))
-    def claim(self, data: st.DataObject, off: int) -> None:
+    @rule(data=st.data(), offs=st.lists(st.sampled_from((0, 0, 0, 1, -1)), min_size=1, max_size=5))
+    def claim(self, data: st.DataObject, offs: list[int]) -> None:
+        """Asks for anything that is live, also for what waits or is another's, and for attempts before and after their time."""
         worker = self._pick(data, self.workers)
-        o = self._pick(data, self.model.live())
-        self._claim(worker, [Ask(o.id, o.attempt + 1 + off)])
+        wanted = data.draw(st.permutations(self.model.live()), label="wanted")
+        self._claim(worker, [Ask(o.id, o.attempt + 1 + off) for o, off in zip(wanted, offs, strict=False)])
 
     @precondition(lambda self: self.workers and self.control.exchange.rung)
     @rule(data=st.data())
@@ -542,8 +544,8 @@ def test_every_life_goes_as_the_model_says(world: World) -> None:
     run_state_machine_as_test(
         type("Lives", (Lives,), {"world": world}),
         settings=settings(
-            max_examples=int(os.environ.get("LEVERET_LIVES", "1500")) if EXHAUSTIVE else 50,
-            stateful_step_count=80 if EXHAUSTIVE else 40,
+            max_examples=int(os.environ.get("LEVERET_LIVES", "1500")) if EXHAUSTIVE else 40,
+            stateful_step_count=80 if EXHAUSTIVE else 50,
             deadline=None,
             print_blob=True,
             report_multiple_bugs=False,
