@@ -24,6 +24,8 @@ const OCCURRENCES_PER_PAGE = 50;
 /** What is refetched although no hint came: hints are lost while Redis is away. */
 const SAFETY_INTERVAL = every(30_000);
 const HEARTBEAT_INTERVAL = every(5_000);
+/** The servers share one overview among all pages for a second or more: what a hint fetches may be the one before the change. */
+const OVERVIEW_INTERVAL = every(3_000);
 
 /** An interval that ends where asking again is of no use. */
 function every(interval: number) {
@@ -36,7 +38,7 @@ export const queries = {
     queryOptions({
       queryKey: ["overview"],
       queryFn: ({ signal }) => request<Overview>("/overview", { signal }),
-      refetchInterval: SAFETY_INTERVAL,
+      refetchInterval: OVERVIEW_INTERVAL,
     }),
 
   jobs: (filter: JobFilter) =>

@@ -49,7 +49,7 @@ export interface ManualTrigger {
 
 export type Trigger = CronTrigger | IntervalTrigger | OnceTrigger | ManualTrigger;
 
-export type Concurrency = "skip" | "queue" | "allow";
+export type Concurrency = "skip" | "queue" | "replace" | "allow";
 export type CatchUp = "latest" | "all" | "none";
 
 export interface RetryPolicy {

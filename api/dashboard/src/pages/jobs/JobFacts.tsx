@@ -83,7 +83,8 @@ function overlap(job: Job): string {
   const most = job.max_concurrent === 1 ? "one at a time" : `${job.max_concurrent} at once`;
   if (job.concurrency === "skip") return `skip, ${most}`;
   if (job.concurrency === "queue") return `queue, ${most}, up to ${count(job.max_waiting)} waiting`;
-  return `allow, ${most}`;
+  if (job.concurrency === "replace") return `replace, ${most}`;
+  return "allow, any number at once";
 }
 
 function attempts({ retry }: Job): string {

@@ -18,6 +18,7 @@ export interface FormProps {
 const CONCURRENCY = [
   { value: "skip", label: "Skip" },
   { value: "queue", label: "Queue" },
+  { value: "replace", label: "Replace" },
   { value: "allow", label: "Allow" },
 ] as const;
 
@@ -71,7 +72,9 @@ export function JobForm(props: FormProps) {
         />
         <p className="field-hint">{OVERLAP[draft.concurrency]}</p>
         <div className="form-row form-row-3">
-          <TextField {...props} name="maxConcurrent" field="max_concurrent" label="At once, at most" />
+          {draft.concurrency !== "allow" && (
+            <TextField {...props} name="maxConcurrent" field="max_concurrent" label="At once, at most" />
+          )}
           {draft.concurrency === "queue" && (
             <TextField {...props} name="maxWaiting" field="max_waiting" label="Waiting, at most" />
           )}
@@ -112,7 +115,8 @@ export function JobForm(props: FormProps) {
 const OVERLAP = {
   skip: "It does not run, and is recorded as skipped.",
   queue: "It waits for its turn: one after the other, oldest first.",
-  allow: "It runs beside the others, as long as there are fewer than the number below.",
+  replace: "The one before is cancelled, and this one begins when it has stopped.",
+  allow: "It runs beside the others, however many there are.",
 } as const;
 
 function TypeField({ draft, change, problem }: FormProps) {
