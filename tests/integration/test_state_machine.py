@@ -348,7 +348,9 @@ class Lives(RuleBasedStateMachine):
             if self.said and data.draw(st.integers(0, 3), label="again?") == 0:
                 events.append(self._pick(data, self.said))
                 continue
-            answer = self._pick(data, self.given)
+            running = [a for a in self.given if self.model.occurrences[a.occurrence].token == a.token]
+            current = data.draw(st.booleans(), label="running?")
+            answer = self._pick(data, running if current and running else self.given)
             event = Finished(
                 occurrence=answer.occurrence,
                 attempt=answer.attempt,

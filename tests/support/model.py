@@ -219,7 +219,7 @@ class Model:
         o.between = (self.now + timedelta(seconds=least), self.now + timedelta(seconds=most))
 
     def _finish(self, o: ModelOccurrence, state: str) -> None:
-        o.state, o.retry_at, o.between = state, None, None
+        o.state, o.token, o.retry_at, o.between = state, None, None, None
         if o.slot:
             o.slot = False
             self.promote(o.job)
