@@ -10,14 +10,15 @@ import asyncio
 import json
 import os
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from leveret_core import messages
 from leveret_core.broker.base import Published
@@ -52,7 +53,49 @@ truncate job, occurrence, slot, attempt, occurrence_log, worker, audit, dead_eve
 update term set epoch = 0, lease_until = '-infinity';
 update moved.clock set at = '2030-01-01Z';
 """
+POLICIES = st.fixed_dictionaries(
+    {
+        "concurrency": st.sampled_from(("skip", "queue", "allow")),
+        "max_concurrent": st.integers(1, 3),
+        "max_waiting": st.integers(1, 4),
+        "catch_up": st.sampled_from(("latest", "all", "none")),
+        "window": st.sampled_from((0, 5400, 5 * 3600)),
+        "max_attempts": st.integers(1, 3),
+        "delay": st.sampled_from((0, 10)),
+        "max_lost": st.integers(1, 3),
+        "timeout": st.sampled_from((None, None, 30)),
+        "max_runs": st.sampled_from((None, None, 3)),
+    }
+)
 OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled", "released")
+
+
+@dataclass
+class Step:
+    """Something that may happen, `weight` times as often as the rarest, whenever it is possible, with values drawn for it."""
+
+    happen: Callable[..., None]
+    weight: int
+    possible: Callable[[Any], object]
+    values: dict[str, st.SearchStrategy[Any]]
+
+    def __repr__(self) -> str:
+        return self.happen.__name__
+
+
+STEPS: list[Step] = []
+
+
+def step(
+    weight: int = 2, when: Callable[[Any], object] = lambda _: True, **values: st.SearchStrategy[Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A rule with a weight. Hypothesis's own leave rules out at random and prefer what is always possible: poor lives."""
+
+    def add(happen: Callable[..., None]) -> Callable[..., None]:
+        STEPS.append(Step(happen, weight, when, values))
+        return happen
+
+    return add
 
 
 class Term:
@@ -88,8 +131,8 @@ class Lives(RuleBasedStateMachine):
 
     world: World
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(policies=st.lists(POLICIES, min_size=2, max_size=3))
+    def begin(self, policies: list[dict[str, Any]]) -> None:
         self.run = self.world.run
         self.run(self.world.database.pool.execute(EMPTY))
         self.control = Control(self.world.database)
@@ -100,34 +143,27 @@ class Lives(RuleBasedStateMachine):
         self.said: list[Finished] = []
         self.given: list[messages.Answer] = []
         self.run(self._new_term())
+        for policy in policies:
+            self.make_job(policy=policy)
         self.a_worker_comes()
+        self.a_worker_comes()
+
+    @rule(data=st.data())
+    def something_happens(self, data: st.DataObject) -> None:
+        self.data = data
+        possible = [each for each in STEPS if each.possible(self)]
+        chosen = self.data.draw(st.sampled_from([each for each in possible for _ in range(each.weight)]), label="step")
+        values = {name: self.data.draw(strategy, label=name) for name, strategy in chosen.values.items()}
+        chosen.happen(self, **values)
 
     # What people do
 
-    @precondition(lambda self: len(self.model.jobs) < 4)
-    @rule(
-        concurrency=st.sampled_from(("skip", "queue", "allow")),
-        max_concurrent=st.integers(1, 3),
-        max_waiting=st.integers(1, 4),
-        catch_up=st.sampled_from(("latest", "all", "none")),
-        window=st.sampled_from((0, 5400, 5 * 3600)),
-        max_attempts=st.integers(1, 3),
-        delay=st.sampled_from((0, 10)),
-        max_lost=st.integers(1, 3),
-        timeout=st.sampled_from((None, 30)),
-        max_runs=st.sampled_from((None, None, 3)),
-    )
-    def make_job(
-        self, concurrency: str, max_concurrent: int, max_waiting: int, catch_up: str, window: int, **more: Any
-    ) -> None:
-        retry = Retry(more["max_attempts"], more["delay"], more["max_lost"])
+    @step(1, when=lambda self: len(self.model.jobs) < 5, policy=POLICIES)
+    def make_job(self, policy: dict[str, Any]) -> None:
+        retry = Retry(policy["max_attempts"], policy["delay"], policy["max_lost"])
+        window = policy["window"]
         fields: dict[str, Any] = {
-            "concurrency": concurrency,
-            "max_concurrent": max_concurrent,
-            "max_waiting": max_waiting,
-            "catch_up": catch_up,
-            "timeout": more["timeout"],
-            "max_runs": more["max_runs"],
+            name: policy[name] for name in ("concurrency", "max_concurrent", "max_waiting", "catch_up", "timeout", "max_runs")
         }
         definition = JobDefinition(
             name=f"job-{len(self.model.jobs)}",
@@ -143,33 +179,31 @@ class Lives(RuleBasedStateMachine):
         job.next_fire_at = job.tick_after(self.model.now)
         self.model.jobs[job.id] = job
 
-    @precondition(lambda self: self._jobs())
-    @rule(data=st.data(), key=st.sampled_from((None, None, "a", "b")))
-    def trigger(self, data: st.DataObject, key: str | None) -> None:
-        job = self._pick(data, self._jobs())
-        done = self.run(commands.trigger_job(self.control.db, job.id, idempotency_key=key, actor="test"))
-        known = self.model.keys.get((job.id, key)) if key else None
-        assert done.created == (known is None)
-        if known is not None:
-            assert done.occurrence_id == known
-            return
-        if key:
-            self.model.keys[job.id, key] = done.occurrence_id
-        self._admit_by_hand(done.occurrence_id, job, "manual")
+    @step(4, when=lambda self: self._jobs(), keys=st.lists(st.sampled_from((None, None, "a", "b")), min_size=1, max_size=4))
+    def trigger(self, keys: list[str | None]) -> None:
+        job = self._pick(self._jobs())
+        for key in keys:
+            done = self.run(commands.trigger_job(self.control.db, job.id, idempotency_key=key, actor="test"))
+            known = self.model.keys.get((job.id, key)) if key else None
+            assert done.created == (known is None)
+            if known is not None:
+                assert done.occurrence_id == known
+                continue
+            if key:
+                self.model.keys[job.id, key] = done.occurrence_id
+            self._admit_by_hand(done.occurrence_id, job, "manual")
 
-    @precondition(lambda self: self._occurrences(*FINAL))
-    @rule(data=st.data())
-    def requeue(self, data: st.DataObject) -> None:
-        old = self._pick(data, self._occurrences(*FINAL))
+    @step(when=lambda self: self._occurrences(*FINAL))
+    def requeue(self) -> None:
+        old = self._pick(self._occurrences(*FINAL))
         if old.job.deleted:
             return
         done = self.run(commands.requeue_occurrence(self.control.db, old.id, actor="test"))
         self._admit_by_hand(done.occurrence_id, old.job, "requeue", payload=old.payload)
 
-    @precondition(lambda self: self.model.occurrences)
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        o = self._pick(data, list(self.model.occurrences.values()))
+    @step(when=lambda self: self.model.occurrences)
+    def cancel(self) -> None:
+        o = self._pick(list(self.model.occurrences.values()))
         worker, attempt = o.worker, o.attempt
         expected = self.model.cancel(o)
         if expected is None:
@@ -181,9 +215,8 @@ class Lives(RuleBasedStateMachine):
         assert (done.tell is not None) == (expected == "cancelling")
         assert done.tell is None or (done.tell.worker, done.tell.attempt) == (worker, attempt)
 
-    @precondition(lambda self: self._jobs())
-    @rule(
-        data=st.data(),
+    @step(
+        when=lambda self: self._jobs(),
         changes=st.fixed_dictionaries(
             {},
             optional={
@@ -195,8 +228,8 @@ class Lives(RuleBasedStateMachine):
             },
         ),
     )
-    def edit(self, data: st.DataObject, changes: dict[str, Any]) -> None:
-        job = self._pick(data, self._jobs())
+    def edit(self, changes: dict[str, Any]) -> None:
+        job = self._pick(self._jobs())
         sent = dict(changes)
         if "payload" in sent:
             sent["payload"] = {"n": sent["payload"]}
@@ -206,35 +239,38 @@ class Lives(RuleBasedStateMachine):
         self.run(edit)
         self.model.edited(job, **changes)
 
-    @precondition(lambda self: self._jobs())
-    @rule(data=st.data())
-    def pause(self, data: st.DataObject) -> None:
-        job = self._pick(data, self._jobs())
+    @step(1, when=lambda self: not any(job.paused for job in self._jobs()))
+    def pause(self) -> None:
+        job = self._pick(self._jobs())
         self.run(jobs.pause_job(self.control.db, job.id, reason=None, actor="test"))
         job.paused, job.next_fire_at = True, None
 
-    @precondition(lambda self: any(job.paused for job in self._jobs()))
-    @rule(data=st.data())
-    def resume(self, data: st.DataObject) -> None:
-        job = self._pick(data, [job for job in self._jobs() if job.paused])
+    @step(when=lambda self: any(job.paused for job in self._jobs()))
+    def resume(self) -> None:
+        job = self._pick([job for job in self._jobs() if job.paused])
         self.run(jobs.resume_job(self.control.db, job.id, actor="test"))
         job.paused = False
         job.next_fire_at = None if job.used_up else job.tick_after(self.model.now)
 
-    @precondition(lambda self: len(self._jobs()) > 1)
-    @rule(data=st.data())
-    def delete(self, data: st.DataObject) -> None:
-        job = self._pick(data, self._jobs())
+    @step(1, when=lambda self: len(self._jobs()) > 2)
+    def delete(self) -> None:
+        job = self._pick(self._jobs())
         self.run(jobs.delete_job(self.control.db, job.id, actor="test"))
         self.model.deleted(job)
 
     # What time and the term's holder do
 
-    @rule(seconds=st.sampled_from((15, 25, 61, 1800, 3600, 3 * 3600, 9 * 3600)))
-    def time_passes(self, seconds: int) -> None:
+    @step(
+        4, seconds=st.sampled_from((15, 25, 61, 1800, 3600, 3 * 3600, 9 * 3600)), silent=st.sampled_from((False, False, True))
+    )
+    def time_passes(self, seconds: int, silent: bool) -> None:
+        """Workers that are not silent are heard all the while."""
         self._move_clock(seconds)
+        if not silent:
+            for worker in list(self.model.alive):
+                self._beat(worker)
 
-    @rule(twice=st.booleans())
+    @step(4, twice=st.booleans())
     def schedule(self, twice: bool) -> None:
         async def look() -> None:
             while await self.term.scheduler.run_once() == 0.0:
@@ -253,123 +289,113 @@ class Lives(RuleBasedStateMachine):
 
         self.model.tick(find)
 
-    @rule()
+    @step(3)
     def retry_what_is_due(self) -> None:
         self.run(self.term.retrier.run_once())
         self.model.retry_due()
 
-    @rule()
+    @step(3)
     def reap(self) -> None:
         self.run(self.term.reaper.run_once())
         self.model.reap()
 
-    @precondition(lambda self: self._occurrences("pending"))
-    @rule(outcome=st.sampled_from((Published.CONFIRMED, Published.CONFIRMED, Published.UNKNOWN)), connected=st.booleans())
+    @step(
+        3,
+        when=lambda self: self._occurrences("pending"),
+        outcome=st.sampled_from((Published.CONFIRMED, Published.CONFIRMED, Published.UNKNOWN)),
+        connected=st.booleans(),
+    )
     def publish(self, outcome: Published, connected: bool) -> None:
         self.control.exchange.outcome, self.control.exchange.connected = outcome, connected
         self.run(self.term.publisher.run_once())
         self.control.exchange.outcome, self.control.exchange.connected = Published.CONFIRMED, True
 
-    @precondition(lambda self: self.control.exchange.rung)
-    @rule()
+    @step(1, when=lambda self: self.control.exchange.rung)
     def all_doorbells_are_lost(self) -> None:
         self.control.exchange.rung.clear()
 
-    @rule()
+    @step(1, when=lambda self: len(self.old) < 3)
     def another_term_begins(self) -> None:
         self.old.append(self.term)
         self.run(self._new_term())
 
-    @precondition(lambda self: self.old)
-    @rule(data=st.data())
-    def an_old_term_still_tries(self, data: st.DataObject) -> None:
-        old = self._pick(data, self.old)
+    @step(when=lambda self: self.old)
+    def an_old_term_still_tries(self) -> None:
+        old = self._pick(self.old)
         for attempt in (old.scheduler, old.retrier, old.reaper, old.publisher):
             with pytest.raises(TermOver):
                 self.run(attempt.run_once())
 
     # What workers do
 
-    @precondition(lambda self: len(self.model.alive) < 3)
-    @rule()
+    @step(when=lambda self: len(self.model.alive) < 3)
     def a_worker_comes(self) -> None:
         worker = self.run(self.control.worker())
         self.workers.append(worker)
         self.model.alive[worker] = self.model.now + self.model.lease
 
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data())
-    def heartbeat(self, data: st.DataObject) -> None:
-        worker = self._pick(data, self.workers)
-        (reply,) = self.run(self.control.desk.answer([Heartbeat(worker=worker, running=0)]))
-        if worker not in self.model.alive:
-            assert isinstance(reply, messages.Unknown)
-            return
-        self.model.alive[worker] = self.model.now + self.model.lease
-        assert isinstance(reply, messages.Alive)
-        cancelling = {(o.id, o.attempt) for o in self.model.held_by([worker]) if o.state == "cancelling"}
-        assert {(ask.occurrence, ask.attempt) for ask in reply.cancel} == cancelling
+    @step()
+    def heartbeat(self) -> None:
+        self._beat(self._pick(self.workers))
 
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data())
-    def goodbye(self, data: st.DataObject) -> None:
-        worker = self._pick(data, self.workers)
+    @step(when=lambda self: len(self.model.alive) > 1)
+    def goodbye(self) -> None:
+        worker = self._pick(self.workers)
         held = len(self.model.held_by([worker]))
         (reply,) = self.run(self.control.desk.answer([Goodbye(worker=worker)]))
         assert reply == messages.Bye(released=held if worker in self.model.alive else 0)
         if worker in self.model.alive:
             self.model.leave([worker], "released")
 
-    @precondition(lambda self: self.workers and self.model.live())
-    @rule(data=st.data(), offs=st.lists(st.sampled_from((0, 0, 0, 1, -1)), min_size=1, max_size=5))
-    def claim(self, data: st.DataObject, offs: list[int]) -> None:
+    @step(4, when=lambda self: self.model.alive and self._occurrences("pending"), count=st.integers(1, 6))
+    def begin_what_is_pending(self, count: int) -> None:
+        wanted = self.data.draw(st.permutations(self._occurrences("pending")), label="wanted")[:count]
+        self._claim(self._worker(), [Ask(o.id, o.attempt + 1) for o in wanted])
+
+    @step(3, when=lambda self: self.model.live(), offs=st.lists(st.sampled_from((0, 0, 0, 0, 1, -1)), min_size=1, max_size=6))
+    def claim(self, offs: list[int]) -> None:
         """Asks for anything that is live, also for what waits or is another's, and for attempts before and after their time."""
-        worker = self._pick(data, self.workers)
-        wanted = data.draw(st.permutations(self.model.live()), label="wanted")
+        worker = self._worker()
+        wanted = self.data.draw(st.permutations(self.model.live()), label="wanted")
         self._claim(worker, [Ask(o.id, o.attempt + 1 + off) for o, off in zip(wanted, offs, strict=False)])
 
-    @precondition(lambda self: self.workers and self.control.exchange.rung)
-    @rule(data=st.data())
-    def answer_doorbells(self, data: st.DataObject) -> None:
+    @step(4, when=lambda self: self.control.exchange.rung)
+    def answer_doorbells(self) -> None:
         """Doorbells come in any order, and not all of them."""
-        worker = self._pick(data, self.workers)
+        worker = self._worker()
         rung = sorted(self.control.exchange.rung, key=self._place)
-        bells = data.draw(st.permutations(rung), label="doorbells")[:5]
+        bells = self.data.draw(st.permutations(rung), label="doorbells")[:5]
         for bell in bells:
             self.control.exchange.rung.remove(bell)
         self._claim(worker, [Ask(bell.occurrence, bell.attempt) for bell in bells])
 
-    @precondition(lambda self: self.given)
-    @rule(data=st.data(), count=st.integers(1, 4), forged=st.sampled_from((False, False, False, True)))
-    def report(self, data: st.DataObject, count: int, forged: bool) -> None:
+    @step(4, when=lambda self: self._running(), count=st.integers(1, 4))
+    def end_what_runs(self, count: int) -> None:
+        ended = self.data.draw(st.permutations(self._running()), label="ended")[:count]
+        events = [self._end(answer, answer.token) for answer in ended]
+        self.said += events
+        self._report(*events)
+
+    @step(3, when=lambda self: self.given, count=st.integers(1, 4), forged=st.sampled_from((False, False, False, True)))
+    def report(self, count: int, forged: bool) -> None:
         """Ends of any attempt that was ever given, current or over; also what was said before, once more."""
         events: list[Event] = []
         for _ in range(count):
-            if self.said and data.draw(st.integers(0, 3), label="again?") == 0:
-                events.append(self._pick(data, self.said))
+            if self.said and self.data.draw(st.integers(0, 3), label="again?") == 0:
+                events.append(self._pick(self.said))
                 continue
-            running = [a for a in self.given if self.model.occurrences[a.occurrence].token == a.token]
-            current = data.draw(st.booleans(), label="running?")
-            answer = self._pick(data, running if current and running else self.given)
-            event = Finished(
-                occurrence=answer.occurrence,
-                attempt=answer.attempt,
-                token=str(uuid.uuid4()) if forged else answer.token,
-                seq=9,
-                outcome=data.draw(st.sampled_from(OUTCOMES), label="outcome"),
-                duration=0.0,
-                retry=data.draw(st.sampled_from((True, True, False)), label="retry"),
-                retry_after=data.draw(st.sampled_from((None, None, 7.0)), label="retry_after"),
-            )
+            running = self._running()
+            current = self.data.draw(st.booleans(), label="running?")
+            answer = self._pick(running if current and running else self.given)
+            event = self._end(answer, str(uuid.uuid4()) if forged else answer.token)
             events.append(event)
             self.said.append(event)
         self._report(*events)
 
-    @precondition(lambda self: self.given)
-    @rule(data=st.data(), seq=st.integers(1, 8))
-    def talk(self, data: st.DataObject, seq: int) -> None:
+    @step(1, when=lambda self: self.given, seq=st.integers(1, 8))
+    def talk(self, seq: int) -> None:
         """Logs and progress of any attempt, late ones too, change no state."""
-        answer = self._pick(data, self.given)
+        answer = self._pick(self.given)
         place: dict[str, Any] = {"occurrence": answer.occurrence, "attempt": answer.attempt, "token": answer.token, "seq": seq}
         self._report(Progress(**place, fraction=seq / 10), Log(**place, at=self.model.now, level="info", message="m"))
 
@@ -453,6 +479,38 @@ class Lives(RuleBasedStateMachine):
 
     # Means
 
+    def _beat(self, worker: str) -> None:
+        (reply,) = self.run(self.control.desk.answer([Heartbeat(worker=worker, running=0)]))
+        if worker not in self.model.alive:
+            assert isinstance(reply, messages.Unknown)
+            return
+        self.model.alive[worker] = self.model.now + self.model.lease
+        assert isinstance(reply, messages.Alive)
+        cancelling = {(o.id, o.attempt) for o in self.model.held_by([worker]) if o.state == "cancelling"}
+        assert {(ask.occurrence, ask.attempt) for ask in reply.cancel} == cancelling
+
+    def _running(self) -> list[messages.Answer]:
+        """The answers that gave what runs now."""
+        return [a for a in self.given if self.model.occurrences[a.occurrence].token == a.token]
+
+    def _end(self, answer: messages.Answer, token: str) -> Finished:
+        return Finished(
+            occurrence=answer.occurrence,
+            attempt=answer.attempt,
+            token=token,
+            seq=9,
+            outcome=self.data.draw(st.sampled_from(OUTCOMES), label="outcome"),
+            duration=0.0,
+            retry=self.data.draw(st.sampled_from((True, True, False)), label="retry"),
+            retry_after=self.data.draw(st.sampled_from((None, None, 7.0)), label="retry_after"),
+        )
+
+    def _worker(self) -> str:
+        """Mostly one that lives."""
+        alive = list(self.model.alive)
+        any_other = self.data.draw(st.integers(0, 4), label="any?") == 0
+        return self._pick(self.workers if any_other or not alive else alive)
+
     async def _new_term(self) -> None:
         term = await self.control.term()
         self.model.epoch = term.epoch
@@ -530,8 +588,8 @@ class Lives(RuleBasedStateMachine):
     def _occurrences(self, *states: str) -> list[ModelOccurrence]:
         return [o for o in self.model.occurrences.values() if o.state in states]
 
-    def _pick(self, data: st.DataObject, things: list[T]) -> T:
-        return things[data.draw(st.integers(0, len(things) - 1), label=f"one of {len(things)}")]
+    def _pick(self, things: list[T]) -> T:
+        return things[self.data.draw(st.integers(0, len(things) - 1), label=f"one of {len(things)}")]
 
 
 @pytest.fixture
@@ -547,7 +605,7 @@ def test_every_life_goes_as_the_model_says(world: World) -> None:
         type("Lives", (Lives,), {"world": world}),
         settings=settings(
             max_examples=int(os.environ.get("LEVERET_LIVES", "1500")) if EXHAUSTIVE else 40,
-            stateful_step_count=80 if EXHAUSTIVE else 50,
+            stateful_step_count=100 if EXHAUSTIVE else 50,
             deadline=None,
             print_blob=True,
             report_multiple_bugs=False,
