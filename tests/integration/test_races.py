@@ -24,9 +24,10 @@ from leveret_core.store.database import Database
 from leveret_dispatcher.claim_desk import ClaimDesk
 from leveret_dispatcher.ingestor import Ingestor
 from support.control import Control, finished
+from support.eventually import eventually
 
 EXHAUSTIVE = os.environ.get("LEVERET_EXHAUSTIVE") == "1"
-TIMES = 1000 if EXHAUSTIVE else 120
+TIMES = 1000 if EXHAUSTIVE else 200
 STAGGER = 0.006
 """Seconds the second of a pair begins after the first, at most: about as long as one of them takes."""
 pytestmark = pytest.mark.timeout(1200 if EXHAUSTIVE else 120)
@@ -246,7 +247,7 @@ async def test_ends_of_the_same_jobs_in_two_orders_do_not_wait_for_each_other(co
     other = Ingestor(control.settings, control.db, control.hints)
     control_other = Control(control.db)
     control_other.ingestor = other
-    for turn in range(TIMES // 5):
+    for _ in range(TIMES // 6):
         batches: list[list[messages.Event]] = [[], []]
         waiting: list[int] = []
         for job in lines:
@@ -254,14 +255,23 @@ async def test_ends_of_the_same_jobs_in_two_orders_do_not_wait_for_each_other(co
                 batch.append(finished(await control.claim(worker, await triggered(control, job))))
             waiting += [await triggered(control, job), await triggered(control, job)]
         batches[1].reverse()
-        await race(
-            turn,
-            lambda b=batches[0]: control.report(worker, *b),  # type: ignore[misc]
-            lambda b=batches[1]: control_other.report(worker, *b),  # type: ignore[misc]
-        )
+        async with control.db.transaction() as gate:
+            # Both come to a stop half way through their locks, so that an order of their own would be a deadlock.
+            await gate.execute("select from job where id = any($1) for no key update", lines[1:3])
+            both = [
+                asyncio.create_task(who.report(worker, *batch))
+                for who, batch in zip((control, control_other), batches, strict=True)
+            ]
+            await eventually(lambda: _stopped(control, 2), interval=0.002)
+        await asyncio.gather(*both)
         for occurrence in waiting:
             assert (await control.row(occurrence))["state"] == "pending"
             await cancel_occurrence(control.db, occurrence, reason="next", actor="test")
+
+
+async def _stopped(control: Control, count: int) -> None:
+    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    assert await control.db.pool.fetchval(waiting) == count
 
 
 async def test_a_delete_and_a_trigger(control: Control) -> None:
