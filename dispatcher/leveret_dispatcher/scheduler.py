@@ -11,11 +11,11 @@ import asyncpg
 
 from leveret_core.failpoints import reach
 from leveret_core.messages import Doorbell
+from leveret_core.planning import DueJob, Plan, plan
 from leveret_core.states import State
 from leveret_core.store.creation import Created, Limits, Planned, create, load_jobs
 from leveret_core.store.database import Connection, columns, sql
 from leveret_core.triggers import Trigger, fire_delay, load_json
-from leveret_dispatcher.planning import DueJob, Plan, plan
 from leveret_dispatcher.term import Term
 
 log = logging.getLogger(__name__)

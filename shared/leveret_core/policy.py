@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -127,8 +128,12 @@ class Next:
     reason: str | None = None
 
 
-def after(ended: Ended) -> Next:
-    """The state that follows the end of an attempt. Success is not asked about here: it always ends the occurrence."""
+def after(ended: Ended, rng: random.Random | None = None) -> Next:
+    """The state that follows the end of an attempt. Success is not asked about here: it always ends the occurrence.
+
+    Args:
+        rng: what the jitter of a retry's delay is drawn from. Default: the `random` module.
+    """
     if ended.outcome == "cancelled" or ended.state is State.CANCELLING:
         return Next(State.CANCELLED)
     if ended.outcome == "released":
@@ -142,7 +147,7 @@ def after(ended: Ended) -> Next:
     if not ended.may_retry:
         return Next(final, reason="the handler said not to retry")
     charged = ended.attempt - ended.uncharged
-    delay = ended.policy.next_delay(charged)
+    delay = ended.policy.next_delay(charged, rng)
     if delay is None:
         return Next(final)
     return Next(State.RETRYING, delay=delay if ended.retry_after is None else max(0.0, ended.retry_after))

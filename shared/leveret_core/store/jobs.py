@@ -13,8 +13,9 @@ import msgspec
 from leveret_core import triggers
 from leveret_core.errors import Conflict, LeveretError, NotFound
 from leveret_core.job_definition import JobDefinition, check, default_of
+from leveret_core.planning import first_due, kept_anchor
 from leveret_core.store.database import Connection, Database, sql
-from leveret_core.store.job_rows import definition_in, first_due, kept_anchor, used_up, values_of
+from leveret_core.store.job_rows import definition_in, used_up, values_of
 from leveret_core.store.slots import promote_all
 
 JOB_DELETED = "job deleted"

@@ -1,11 +1,14 @@
-"""Which of a job's ticks run, which are recorded as missed, and when it is due next. A pure rule."""
+"""Which of a job's ticks run, which are recorded as missed, and when it is due next. Pure rules."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from leveret_core.triggers import Trigger, next_fire_time
+import msgspec
+
+from leveret_core.errors import InvalidInput
+from leveret_core.triggers import Interval, Manual, Once, Trigger, anchored, next_fire_time
 
 ON_TIME = timedelta(seconds=60)
 """A tick no later than this fires whatever `catch_up` says: a change of leadership is not an outage."""
@@ -71,3 +74,28 @@ def _ticks(job: DueJob, now: datetime) -> tuple[list[datetime], datetime | None]
         ticks.append(tick)
         tick = next_fire_time(job.trigger, tick)
     return ticks, tick
+
+
+def first_due(trigger: Trigger, now: datetime) -> datetime | None:
+    """When a new trigger is due first; None for one that somebody pulls by hand.
+
+    Raises:
+        InvalidInput: it would never be due.
+    """
+    due = next_fire_time(trigger, now)
+    if due is not None or isinstance(trigger, Manual):
+        return due
+    if isinstance(trigger, Once):
+        raise InvalidInput.at("trigger.at", f"is in the past; the server's clock says {now.isoformat(timespec='seconds')}")
+    if trigger.end_at is not None:
+        raise InvalidInput.at("trigger.end_at", "comes before the next fire time, so that the job would never be due")
+    raise InvalidInput.at("trigger", "would never be due")
+
+
+def kept_anchor(new: Trigger, old: Trigger, now: datetime) -> Trigger:
+    """An interval that was given without its start keeps the one it has, unless something else about it changes."""
+    if isinstance(new, Interval) and isinstance(old, Interval) and new.start_at is None:
+        kept = msgspec.structs.replace(new, start_at=old.start_at)
+        if kept == old:
+            return kept
+    return anchored(new, now)

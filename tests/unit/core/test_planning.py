@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leveret_core.planning import MAX_TICKS, DueJob, plan
 from leveret_core.triggers import Cron, Interval, Trigger
-from leveret_dispatcher.planning import MAX_TICKS, DueJob, plan
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 EVERY_MINUTE = Interval(every=60, start_at=NOON)
