@@ -16,6 +16,7 @@ from leveret_core.errors import BrokerError, TermOver
 from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Cancel
 from leveret_core.settings import Settings
+from leveret_core.states import State
 from leveret_core.store.creation import Created
 from leveret_core.store.database import UNAVAILABLE
 from leveret_dispatcher.pruner import Pruner
@@ -156,7 +157,8 @@ class Dispatcher:
             self._wake["publisher"].set()
 
     def _created(self, created: Sequence[Created]) -> None:
-        self._wake["publisher"].set()
+        if any(c.state is State.PENDING and not c.rung for c in created):
+            self._wake["publisher"].set()
         self._hints.send(Hint("occurrences", tuple(c.id for c in created)))
         self._hints.send(Hint("jobs", tuple({c.job_id for c in created})))
         replaced = [old for c in created for old in c.replaced]

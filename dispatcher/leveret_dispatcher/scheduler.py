@@ -12,7 +12,6 @@ import asyncpg
 from leveret_core.failpoints import reach
 from leveret_core.messages import Doorbell
 from leveret_core.planning import DueJob, Plan, plan
-from leveret_core.states import State
 from leveret_core.store.creation import Created, Limits, Planned, create, load_jobs
 from leveret_core.store.database import Connection, columns, sql
 from leveret_core.triggers import Trigger, fire_delay, load_json
@@ -20,8 +19,11 @@ from leveret_dispatcher.term import Term
 
 log = logging.getLogger(__name__)
 
-BUSY_RETRY = 0.05
-"""Seconds until the next look when a due job was locked by another transaction."""
+BUSY_RETRY = (0.002, 0.05)
+"""Seconds until the next look at due jobs that another transaction has locked: the first and the longest pause."""
+
+GATHER = 0.005
+"""Seconds in which jobs that become due one after the other come together for one transaction."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Scheduler:
         ring_timeout: seconds after which the sweeper rings a doorbell that this scheduler was going to ring.
         room: how many more doorbells of a type the broker should get.
         ring: takes the doorbells of what was committed, without waiting.
-        changed: takes the ids of what was created.
+        changed: takes what was created.
     """
 
     def __init__(
@@ -59,15 +61,16 @@ class Scheduler:
         self._room = room
         self._ring = ring
         self._changed = changed
+        self._busy = BUSY_RETRY[0]
 
     async def run_once(self) -> float | None:
         """Handle one batch of due jobs; returns the seconds until the next is due, None when none is planned."""
         async with self._term.transaction() as connection:
             rows = await connection.fetch(sql("schedule/due"), self._batch)
-            created, rung = await self._handle(connection, rows) if rows else ([], set[int]())
+            created = await self._handle(connection, rows) if rows else []
         if created:
             reach("after_create_commit")
-        doorbells = [Doorbell(occurrence=c.id, attempt=1, type=c.type) for c in created if c.id in rung]
+        doorbells = [Doorbell(occurrence=c.id, attempt=1, type=c.type) for c in created if c.rung]
         if doorbells:
             self._ring(doorbells)
         if created:
@@ -78,9 +81,14 @@ class Scheduler:
         seconds: float | None = await self._term.database.fetchval("schedule/next_due")
         if seconds is None:
             return None
-        return max(seconds, 0.0) if seconds > 0 or rows else BUSY_RETRY
+        if rows or seconds > 0:
+            self._busy = BUSY_RETRY[0]
+            return max(seconds, GATHER)
+        # It became due after the look, or its row is locked.
+        pause, self._busy = self._busy, min(self._busy * 2, BUSY_RETRY[1])
+        return pause
 
-    async def _handle(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> tuple[list[Created], set[int]]:
+    async def _handle(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Created]:
         reach("before_create")
         decisions: list[_Decision] = []
         for row in rows:
@@ -101,8 +109,7 @@ class Scheduler:
         ]
         await connection.execute(sql("schedule/advance"), *columns(steps, 4))
         reach("in_create_tx")
-        rung = {(p.job_id, p.scheduled_for) for p in planned if p.rung}
-        return created, {c.id for c in created if c.state is State.PENDING and (c.job_id, c.scheduled_for) in rung}
+        return created
 
     def _planned(self, decisions: Sequence[_Decision]) -> list[Planned]:
         planned: list[Planned] = []

@@ -58,6 +58,7 @@ class Created:
 
     Args:
         state: as it was inserted; one that has replaced what did not run may be pending already.
+        rung: its doorbell is the caller's to ring, as it said in its `Planned`.
         replaced: what ended, or is told to end, because of it.
     """
 
@@ -66,6 +67,7 @@ class Created:
     scheduled_for: datetime
     type: str
     state: State
+    rung: bool = False
     replaced: tuple[Replaced, ...] = ()
 
 
@@ -134,7 +136,9 @@ async def create(
         for p, a in zip(planned, admissions, strict=True)
     ]
     inserted = await connection.fetch(sql("occurrences/create"), *columns(rows, 15), epoch)
-    created = [Created(r["id"], r["job_id"], r["scheduled_for"], r["type"], State(r["state"])) for r in inserted]
+    created = [
+        Created(r["id"], r["job_id"], r["scheduled_for"], r["type"], State(r["state"]), rung=r["rings"] > 0) for r in inserted
+    ]
     by_key = {(c.job_id, c.scheduled_for): c for c in created}
     slots: list[tuple[int, str, int, int]] = []
     first_of_batch: dict[int, int] = {}

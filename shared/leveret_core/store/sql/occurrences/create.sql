@@ -22,4 +22,4 @@ from unnest(
 join job j on j.id = p.job_id
 order by p.position
 on conflict do nothing
-returning id, job_id, scheduled_for, type, state::text
+returning id, job_id, scheduled_for, type, state::text, rings
