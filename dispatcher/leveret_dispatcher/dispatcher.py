@@ -86,6 +86,7 @@ class Dispatcher:
                 loops.create_task(self._loop("scheduler", self.scheduler.run_once))
                 loops.create_task(self._loop("publisher", self.publisher.run_once))
                 loops.create_task(self._loop("retrier", self.retrier.run_once))
+                loops.create_task(self._look_again())
         except* TermOver as over:
             raise TermOver(str(over.exceptions[0])) from over
         finally:
@@ -119,13 +120,12 @@ class Dispatcher:
             log.exception("%s: failed, and tries again later", name)
 
     async def _loop(self, name: str, run_once: Callable[[], Awaitable[float | None]]) -> None:
-        """Run a service whenever it is woken or its own time has come, and every `poll_interval` in case a hint was lost."""
+        """Run a service whenever it is woken or its own time has come."""
         wake = self._wake[name]
         while True:
             wake.clear()
             pause = await self._keep_trying(name, run_once)
-            pause = self._settings.poll_interval if pause is None else min(pause, self._settings.poll_interval)
-            if pause <= 0:
+            if pause is not None and pause <= 0:
                 await asyncio.sleep(0)
                 continue
             try:
@@ -133,6 +133,18 @@ class Dispatcher:
                     await wake.wait()
             except TimeoutError:
                 pass
+
+    async def _look_again(self) -> None:
+        """Find what a lost hint would have told: one statement every `poll_interval`."""
+        while True:
+            await asyncio.sleep(self._settings.poll_interval)
+            await self._keep_trying("dispatcher", self._look)
+
+    async def _look(self) -> None:
+        row = await self._term.database.fetchrow("term/look")
+        for name, seconds in row.items() if row is not None else ():
+            if seconds is not None and seconds < self._settings.poll_interval:
+                self._wake[name].set()
 
     async def _keep_trying(self, name: str, step: Callable[[], Awaitable[float | None]]) -> float | None:
         while True:

@@ -19,8 +19,8 @@ from leveret_dispatcher.term import Term
 log = logging.getLogger(__name__)
 
 BATCH = 1_000
-BACKLOG_PAUSE = 0.2
-"""Seconds between looks while there is more to ring than the broker should hold."""
+BACKLOG_PAUSE = (0.2, 2.0)
+"""Seconds between looks while there is more to ring than the broker should hold: while workers claim, and while none does."""
 LIMIT_PAUSE = 0.05
 """Seconds between rings of a type with a rate limit, at least; the tokens of a longer time are spent together."""
 BROKER_PAUSE = 1.0
@@ -49,6 +49,7 @@ class Publisher:
         self._backlog: set[str] = set()
         self._limited: set[str] = set()
         self._ringing: set[asyncio.Task[None]] = set()
+        self._pause = BACKLOG_PAUSE[0]
 
     def room(self, job_type: str) -> int:
         """How many more doorbells of the type may go out now; a single one tries whether a worker has bound it since."""
@@ -76,7 +77,7 @@ class Publisher:
 
     async def begin(self) -> None:
         """At the beginning of a term: ring at once what the last holder may have committed without publishing it."""
-        await self._read_limits()
+        await self._look()
         async with self._term.transaction() as connection:
             await connection.execute(sql("occurrences/rering"), self._ring_timeout, min(self._ring_timeout, 60.0))
 
@@ -84,49 +85,75 @@ class Publisher:
         """Ring what is due; returns the seconds until the next look, None when there is nothing to ring."""
         if not self._broker.connected:
             return BROKER_PAUSE
-        self._rung = {row["type"]: row["rung"] for row in await self._term.database.fetch("occurrences/count_rung")}
-        await self._read_limits()
-        overdue = await self._take("occurrences/take_overdue", BATCH, self._ring_timeout)
-        if overdue:
-            log.info("publisher: %d doorbells rung again", len(overdue))
-            await self._ring(overdue)
-        more, waiting = len(overdue) == BATCH, False
+        before = self._rung
+        unrung, next_ring = await self._look()
+        more = False
+        if next_ring is not None and next_ring <= 0:
+            more = await self._ring_overdue() == BATCH
+            unrung, next_ring = await self._look()
         backlog: set[str] = set()
         pauses: list[float] = []
-        for row in await self._term.database.fetch("occurrences/unrung_types"):
-            if (room := min(BATCH, self._room(row["type"]))) == 0:
-                waiting = True
-                backlog.add(row["type"])
+        for job_type in unrung:
+            if (room := min(BATCH, self._room(job_type))) == 0:
+                backlog.add(job_type)
+                pauses.append(self._until_room(job_type, claimed=self._rung.get(job_type) != before.get(job_type)))
                 continue
-            if row["type"] in self._limited:
-                taken, room, pause = await self._take_limited(row["type"], room)
+            if job_type in self._limited:
+                taken, room, pause = await self._take_limited(job_type, room)
                 pauses.append(pause)
             else:
-                taken = await self._take("occurrences/take_unrung", row["type"], room, self._ring_timeout)
-            self._rung[row["type"]] = self._rung.get(row["type"], 0) + len(taken)
+                taken = await self._take("occurrences/take_unrung", job_type, room, self._ring_timeout)
+            self._rung[job_type] = self._rung.get(job_type, 0) + len(taken)
             await self._ring(taken)
             if room and len(taken) == room:
                 more = True
-                backlog.add(row["type"])
+                backlog.add(job_type)
         self._backlog = backlog
         if more:
             return 0.0
-        if waiting:
-            pauses.append(BACKLOG_PAUSE)
-        seconds: float | None = await self._term.database.fetchval("occurrences/next_ring")
-        if seconds is not None:
-            pauses.append(max(seconds, BACKLOG_PAUSE))
+        if next_ring is not None:
+            pauses.append(max(next_ring, BACKLOG_PAUSE[0]))
         return min(pauses, default=None)
+
+    async def _look(self) -> tuple[list[str], float | None]:
+        """The types with something that nobody was told about, and seconds until a doorbell has to be rung again."""
+        rung: dict[str, int] = {}
+        limited: set[str] = set()
+        unrung: list[str] = []
+        next_ring: float | None = None
+        for row in await self._term.database.fetch("occurrences/to_ring"):
+            match row["what"]:
+                case "rung":
+                    rung[row["type"]] = int(row["value"])
+                case "limited":
+                    limited.add(row["type"])
+                case "unrung":
+                    unrung.append(row["type"])
+                case _:
+                    next_ring = row["value"]
+        self._rung, self._limited = rung, limited
+        return unrung, next_ring
+
+    async def _ring_overdue(self) -> int:
+        async with self._term.transaction() as connection:
+            if self._limited:
+                await connection.execute(sql("rate_limits/put_off"), sorted(self._limited))
+            overdue = _doorbells(await connection.fetch(sql("occurrences/take_overdue"), BATCH, self._ring_timeout))
+        if overdue:
+            log.info("publisher: %d doorbells rung again", len(overdue))
+            await self._ring(overdue)
+        return len(overdue)
+
+    def _until_room(self, job_type: str, *, claimed: bool) -> float:
+        """Seconds until a type without room may have some. What nobody claims is looked at less and less often."""
+        if (blocked_until := self._blocked.get(job_type)) is not None:
+            return max(BACKLOG_PAUSE[0], blocked_until - time.monotonic())
+        self._pause = BACKLOG_PAUSE[0] if claimed else min(self._pause * 2, BACKLOG_PAUSE[1])
+        return self._pause
 
     async def _take(self, statement: str, *args: object) -> list[Doorbell]:
         async with self._term.transaction() as connection:
             return _doorbells(await connection.fetch(sql(statement), *args))
-
-    async def _read_limits(self) -> None:
-        self._limited = {row["type"] for row in await self._term.database.fetch("rate_limits/types")}
-        if self._limited:
-            async with self._term.transaction() as connection:
-                await connection.execute(sql("rate_limits/put_off"), sorted(self._limited))
 
     async def _take_limited(self, job_type: str, room: int) -> tuple[list[Doorbell], int, float]:
         """What the bucket of the type pays for: the doorbells, how many could have been, and seconds until the next token."""
@@ -142,7 +169,7 @@ class Publisher:
             if rows:
                 tokens -= len(rows)
                 await connection.execute(sql("rate_limits/spend"), job_type, tokens, bucket["at"])
-        pause = LIMIT_PAUSE if places else BACKLOG_PAUSE
+        pause = LIMIT_PAUSE if places else BACKLOG_PAUSE[0]
         return _doorbells(rows), room, max(pause, (1.0 - tokens) * bucket["seconds_each"])
 
     async def _ring(self, doorbells: Sequence[Doorbell]) -> None:

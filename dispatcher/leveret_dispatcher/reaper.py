@@ -52,10 +52,11 @@ class Reaper:
         if not self._reachable() or now - self._last > self._lease / 2:
             self._quiet_until = now + self._lease
         self._last = now
-        ended = await self._end_overrun()
-        if now < self._quiet_until:
-            return ended
-        return ended + await self._reap_workers()
+        found = await self._term.database.fetchrow("occurrences/to_reap", self._grace)
+        ended = await self._end_overrun() if found is not None and found["overrun"] else 0
+        if found is not None and found["lost"] and now >= self._quiet_until:
+            ended += await self._reap_workers()
+        return ended
 
     async def _reap_workers(self) -> int:
         async with self._term.transaction() as connection:

@@ -1,0 +1,20 @@
+-- occurrences/to_ring
+-- What the publisher has to know, in one look: how many doorbells of each type nobody has answered (`rung`), the types with
+-- occurrences that nobody was told about (`unrung`; a skip scan, so that a long backlog of one type costs no more), the types whose
+-- starts are limited, and seconds until the next doorbell has to be rung again (`next`; null when none is out).
+with recursive t (type) as (
+    (select type from occurrence where state = 'pending' and ring_at is null order by type limit 1)
+    union all
+    select (
+        select o.type from occurrence o where o.state = 'pending' and o.ring_at is null and o.type > t.type order by o.type limit 1
+    )
+    from t where t.type is not null
+)
+select 'unrung' as what, type, null::double precision as value from t where type is not null
+union all
+select 'rung', type, count(*)::double precision from occurrence where state = 'pending' and ring_at is not null group by type
+union all
+select 'limited', type, null from rate_limit
+union all
+select 'next', null, extract(epoch from min(ring_at) - now())::double precision
+from occurrence where state = 'pending' and ring_at is not null

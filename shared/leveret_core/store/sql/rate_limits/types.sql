@@ -1,2 +1,0 @@
--- The job types whose starts are limited.
-select type from rate_limit

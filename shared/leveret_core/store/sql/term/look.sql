@@ -1,0 +1,9 @@
+-- term/look
+-- Seconds until each service of the dispatcher has something to do, null when nothing is planned: what finds in time whatever
+-- nobody gave a hint about.
+select
+    (select extract(epoch from min(next_fire_at) - now())::double precision from job where next_fire_at is not null) as scheduler,
+    (select case when exists (select from occurrence where state = 'pending' and ring_at is null) then 0
+            else (select extract(epoch from min(ring_at) - now())::double precision
+                  from occurrence where state = 'pending' and ring_at is not null) end) as publisher,
+    (select extract(epoch from min(retry_at) - now())::double precision from occurrence where state = 'retrying') as retrier
