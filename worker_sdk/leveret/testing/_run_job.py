@@ -1,11 +1,4 @@
-"""Runs handlers without any server, for tests.
-
-from leveret.testing import run_job
-
-async def test_a_mail_needs_an_address():
-    done = await run_job(send_email, {"subject": "Hi"})
-    assert done.outcome == "failed" and "`to`" in done.error.message
-"""
+"""One run of one handler, for tests."""
 
 from __future__ import annotations
 
@@ -33,7 +26,7 @@ class JobDone:
     """How an attempt ended.
 
     Attributes:
-        outcome: `succeeded`, `failed`, `timed_out` or `cancelled`.
+        outcome: `succeeded`, `failed`, `timed_out`, `cancelled`, `skipped` or `snoozed`.
         result: what the handler returned, as it comes back from JSON; None unless it succeeded.
         error: type, message and traceback of what went wrong.
         retry: whether the job's retry policy applies; only of interest after `failed` and `timed_out`.
@@ -42,7 +35,7 @@ class JobDone:
         progress: what it reported, as (fraction, message); of several reports within 0.1 s the last.
     """
 
-    outcome: Literal["succeeded", "failed", "timed_out", "cancelled", "released"]
+    outcome: Literal["succeeded", "failed", "timed_out", "cancelled", "released", "skipped", "snoozed"]
     result: Any = None
     error: JobError | None = None
     retry: bool = True
