@@ -41,6 +41,13 @@ class Settings(BaseSettings):
     publish_window: int = Field(default=10_000, ge=1, description="unclaimed doorbells of one type kept in the broker, at most")
     ring_timeout: float = Field(default=60.0, gt=0, description="seconds after which an unclaimed doorbell is rung again")
     unroutable_retry: float = Field(default=5.0, gt=0, description="seconds between tries while no worker is bound to a type")
+    catch_up_limit: int = Field(
+        default=1_000, ge=1, le=100_000, description="late ticks of a job that run with catch_up=all, at most; the newest ones"
+    )
+    backfill_limit: int = Field(default=10_000, ge=1, le=1_000_000, description="fire times of one backfill, at most")
+    backfill_ahead: int = Field(
+        default=20, ge=1, le=10_000, description="occurrences of one backfill that exist and have not begun, at most"
+    )
 
     lease: float = Field(default=30.0, gt=0, description="seconds without a heartbeat after which a worker counts as lost")
     heartbeat: float = Field(default=5.0, gt=0, description="seconds between a worker's heartbeats")

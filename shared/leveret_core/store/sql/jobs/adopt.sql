@@ -2,7 +2,7 @@
 -- and nothing new begins before enough of them have ended. $1 job id
 with live as (
     select id, concurrency_key from occurrence
-    where job_id = $1 and state in ('pending', 'running', 'cancelling', 'retrying')
+    where job_id = $1 and state in ('pending', 'running', 'cancelling', 'retrying') and backfill_id is null
       and id not in (select occurrence_id from slot where job_id = $1)
     order by id
     for update

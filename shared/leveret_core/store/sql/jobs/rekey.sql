@@ -5,10 +5,11 @@ with live as (
     from job j
     join occurrence o on o.job_id = j.id
     where j.id = $1 and o.state in ('waiting', 'pending', 'running', 'cancelling', 'retrying')
+      and o.backfill_id is null
     order by o.id
     for update of o
 ),
 dropped as (
-    delete from slot where job_id = $1
+    delete from slot where job_id = $1 and key not like 'backfill:%'
 )
 update occurrence o set concurrency_key = live.key from live where o.id = live.id and o.concurrency_key <> live.key

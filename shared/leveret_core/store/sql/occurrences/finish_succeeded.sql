@@ -6,4 +6,4 @@ set state = 'succeeded', seq = e.seq, result = e.result::jsonb,
 from unnest($1::bigint[], $2::integer[], $3::uuid[], $4::integer[], $5::double precision[], $6::text[])
     as e (id, attempt, token, seq, duration, result)
 where o.id = e.id and o.attempt = e.attempt and o.claim_token = e.token and o.state::text in ('running', 'cancelling')
-returning o.id, o.job_id
+returning o.id, o.job_id, o.backfill_id

@@ -1,10 +1,13 @@
 -- The heads of lines take the slots that are free; the caller holds the jobs' locks. After `max_concurrent` was lowered more may be
--- live than there are places: then nobody is promoted, whatever number is free. $1 job ids, $2 the key of each line
+-- live than there are places: then nobody is promoted, whatever number is free. A backfill has a line and places of its own.
+-- $1 job ids, $2 the key of each line
 with room as (
-    select l.job_id, l.key, j.max_concurrent,
-           j.max_concurrent - (select count(*) from slot s where s.job_id = l.job_id and s.key = l.key) as places
+    select l.job_id, l.key, coalesce(b.max_concurrent, j.max_concurrent) as max_concurrent,
+           coalesce(b.max_concurrent, j.max_concurrent)
+               - (select count(*) from slot s where s.job_id = l.job_id and s.key = l.key) as places
     from (select distinct * from unnest($1::bigint[], $2::text[]) as u (job_id, key)) l
     join job j on j.id = l.job_id
+    left join backfill b on b.job_id = l.job_id and 'backfill:' || b.id = l.key
 ),
 head as (
     select r.job_id, r.key, h.id, row_number() over (partition by r.job_id, r.key order by h.scheduled_for, h.id) as place
