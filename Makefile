@@ -34,7 +34,7 @@ test-unit: install ## Run the tests that need no server (ARGS= goes to pytest)
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
 .PHONY: bench
-bench: install ## Measure throughput and latency on the services of LEVERET_*_URL (ARGS= goes to leveret bench)
+bench: install ## Measure throughput and latency, on private servers or those of LEVERET_*_URL (ARGS= goes to leveret bench)
 	@$(BIN)/leveret bench $(ARGS)
 
 .PHONY: check

@@ -21,7 +21,7 @@ from leveret_core.errors import ConfigurationError
 from leveret_core.settings import Settings
 from leveret_core.store.migrate import migrate
 
-_FAR = 366 * 86_400
+FAR = 366 * 86_400.0
 """Seconds between the ticks of a job that should fire once."""
 _NOTICE = 6.0
 """Seconds before new jobs are due: they are copied into the table behind the dispatcher's back, which looks every five."""
@@ -59,15 +59,15 @@ async def measure(settings: Settings, bench: Bench, *, force: bool) -> dict[str,
         start_latency = await _latency(connection, bench)
         return {"end_to_end_per_s": round(end_to_end), "count": bench.count, "start_latency_ms": start_latency}
     finally:
-        await _clear(connection)
+        await clear(connection)
         await connection.close()
 
 
 async def _throughput(connection: asyncpg.Connection[asyncpg.Record], bench: Bench) -> float:
     """Occurrences a second, from the moment that `count` are due until the last one's end is committed."""
-    async with _running(connection):
+    async with running(connection):
         due = datetime.now(UTC) + timedelta(seconds=_NOTICE + bench.count / 20_000)
-        await _jobs(connection, "bench.noop", bench, [(due, float(_FAR))] * bench.count)
+        await add_jobs(connection, "bench.noop", bench, [(due, FAR)] * bench.count)
         await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
         began = time.monotonic()
         left = "select count(*) from occurrence where type = 'bench.noop' and state = 'succeeded'"
@@ -76,16 +76,16 @@ async def _throughput(connection: asyncpg.Connection[asyncpg.Record], bench: Ben
             if time.monotonic() - began > 300:
                 raise ConfigurationError("not all occurrences ended within 300 s; see the processes' output")
         took = time.monotonic() - began
-    await _clear(connection)
+    await clear(connection)
     return bench.count / took
 
 
 async def _latency(connection: asyncpg.Connection[asyncpg.Record], bench: Bench) -> dict[str, float]:
     """From the fire time to the handler's first line, in milliseconds. All processes read the same clock."""
-    async with _running(connection):
+    async with running(connection):
         begin = datetime.now(UTC) + timedelta(seconds=_NOTICE)
         ticks = [(begin + timedelta(seconds=n / bench.rate), 1.0) for n in range(bench.rate)]
-        await _jobs(connection, "bench.latency", bench, ticks)
+        await add_jobs(connection, "bench.latency", bench, ticks)
         await asyncio.sleep(_NOTICE + bench.seconds + 1)
     rows = await connection.fetch(
         "select result::text::double precision - extract(epoch from scheduled_for)::double precision as lag from occurrence "
@@ -108,9 +108,10 @@ async def _latency(connection: asyncpg.Connection[asyncpg.Record], bench: Bench)
     return {name: round(value, 1) for name, value in measured.items()}
 
 
-async def _jobs(
+async def add_jobs(
     connection: asyncpg.Connection[asyncpg.Record], kind: str, bench: Bench, ticks: list[tuple[datetime, float]]
 ) -> None:
+    """Copy jobs of type `kind` into the table, one for each (first fire time, seconds between fire times) of `ticks`."""
     rows = [
         (
             f"{kind}-{n}",
@@ -127,26 +128,30 @@ async def _jobs(
     await connection.execute("analyze job")
 
 
-async def _clear(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    await connection.execute("delete from occurrence where type like 'bench.%'", timeout=120)
-    await connection.execute("delete from job where type like 'bench.%'", timeout=120)
+async def clear(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Delete all that a measurement made."""
+    await connection.execute("delete from occurrence where type like 'bench.%'", timeout=600)
+    await connection.execute("delete from job where type like 'bench.%'", timeout=600)
     for table in ("occurrence", "job", "slot", "attempt"):
         await connection.execute(f"vacuum analyze {table}", timeout=120)
 
 
 @asynccontextmanager
-async def _running(connection: asyncpg.Connection[asyncpg.Record]) -> AsyncGenerator[None]:
+async def running(connection: asyncpg.Connection[asyncpg.Record]) -> AsyncGenerator[None]:
     """One API replica and one worker process, ended afterwards."""
-    with _process("api", "--port", "0"), _process("worker", "leveret.commands._bench_handlers"):
-        alive = "select count(*) from worker where stopped_at is null and lease_until > now()"
-        held = "select count(*) from term where lease_until > now()"
-        for _ in range(600):
-            if await connection.fetchval(alive) and await connection.fetchval(held):
-                break
-            await asyncio.sleep(0.1)
-        else:
-            raise ConfigurationError("no worker and dispatcher within 60 s; see the processes' output")
-        yield
+    with _process("api", "--port", "0"):
+        await _until(connection, "select count(*) from term where lease_until > now()", "dispatcher")
+        with _process("worker", "leveret.commands._bench_handlers"):
+            await _until(connection, "select count(*) from worker where stopped_at is null and lease_until > now()", "worker")
+            yield
+
+
+async def _until(connection: asyncpg.Connection[asyncpg.Record], alive: str, what: str) -> None:
+    for _ in range(600):
+        if await connection.fetchval(alive):
+            return
+        await asyncio.sleep(0.1)
+    raise ConfigurationError(f"no {what} within 60 s; see the processes' output")
 
 
 @contextmanager

