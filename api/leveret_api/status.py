@@ -91,7 +91,7 @@ class Status:
         upcoming = await db.fetch("reads/upcoming", _UPCOMING)
         assert jobs is not None
         assert workers is not None
-        counts: dict[str, int] = dict.fromkeys(("waiting", "pending", "running", "cancelling", "retrying"), 0)
+        counts: dict[str, int] = dict.fromkeys(("scheduled", "waiting", "pending", "running", "cancelling", "retrying"), 0)
         return Overview.model_validate(
             {
                 "occurrences": counts | {row["state"]: row["count"] for row in live},

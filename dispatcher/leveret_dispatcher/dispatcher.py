@@ -19,6 +19,9 @@ from leveret_core.settings import Settings
 from leveret_core.states import State
 from leveret_core.store.creation import Created
 from leveret_core.store.database import UNAVAILABLE
+from leveret_dispatcher.backfiller import Backfiller
+from leveret_dispatcher.commit_listener import CommitListener
+from leveret_dispatcher.promoter import Promoter
 from leveret_dispatcher.pruner import Pruner
 from leveret_dispatcher.publisher import Publisher
 from leveret_dispatcher.reaper import Reaper
@@ -49,7 +52,8 @@ class Dispatcher:
         self._hints = hints
         self._broker = broker
         self._telling: set[asyncio.Task[None]] = set()
-        self._wake: dict[str, asyncio.Event] = {name: asyncio.Event() for name in ("scheduler", "publisher", "retrier")}
+        services = ("scheduler", "publisher", "retrier", "promoter", "backfiller")
+        self._wake: dict[str, asyncio.Event] = {name: asyncio.Event() for name in services}
         self.publisher = Publisher(
             term,
             broker,
@@ -64,7 +68,17 @@ class Dispatcher:
             room=self.publisher.room,
             ring=self.publisher.ring_soon,
             changed=self._created,
+            catch_up_limit=settings.catch_up_limit,
         )
+        self.promoter = Promoter(
+            term,
+            batch=settings.schedule_batch,
+            ring_timeout=settings.ring_timeout,
+            room=self.publisher.room,
+            ring=self.publisher.ring_soon,
+            changed=self._created,
+        )
+        self._listener = CommitListener(term.database.url, self._wake["promoter"].set)
         self.retrier = Retrier(term, self._retried)
         self.reaper = Reaper(
             term,
@@ -72,6 +86,9 @@ class Dispatcher:
             grace=settings.timeout_grace,
             reachable=lambda: broker.connected,
             changed=self._settled,
+        )
+        self.backfiller = Backfiller(
+            term, ahead=settings.backfill_ahead, changed=self._created, finished=self._backfilled
         )
         self.pruner = Pruner(term, settings.history_days)
 
@@ -86,6 +103,9 @@ class Dispatcher:
                 loops.create_task(self._loop("scheduler", self.scheduler.run_once))
                 loops.create_task(self._loop("publisher", self.publisher.run_once))
                 loops.create_task(self._loop("retrier", self.retrier.run_once))
+                loops.create_task(self._loop("promoter", self.promoter.run_once))
+                loops.create_task(self._listener.run())
+                loops.create_task(self._loop("backfiller", self.backfiller.run_once))
                 loops.create_task(self._look_again())
         except* TermOver as over:
             raise TermOver(str(over.exceptions[0])) from over
@@ -162,14 +182,19 @@ class Dispatcher:
 
     def _on_hint(self, hint: Hint) -> None:
         if hint.topic == "wake":
-            for event in self._wake.values():
-                event.set()
+            # Not the promoter nor the backfiller: what wakes the others, thousands of times a second, is nothing to them.
+            for name in self._wake.keys() - {"promoter", "backfiller"}:
+                self._wake[name].set()
+        elif hint.topic in ("scheduled", "resync"):
+            self._wake["promoter"].set()
+        elif hint.topic == "backfills":
+            self._wake["backfiller"].set()
         elif hint.topic == "workers":
             self.publisher.worker_came()
             self._wake["publisher"].set()
 
     def _created(self, created: Sequence[Created]) -> None:
-        if any(c.state is State.PENDING and not c.rung for c in created):
+        if any((c.state is State.PENDING and not c.rung) or c.replaced for c in created):
             self._wake["publisher"].set()
         self._hints.send(Hint("occurrences", tuple(c.id for c in created)))
         self._hints.send(Hint("jobs", tuple({c.job_id for c in created})))
@@ -189,6 +214,10 @@ class Dispatcher:
                 # It is in Postgres: the answer to the worker's next heartbeat repeats it.
                 log.info("dispatcher: RabbitMQ did not take the word to a worker")
                 return
+
+    def _backfilled(self, backfill_id: int, job_id: int) -> None:
+        self._hints.send(Hint("backfills", (backfill_id,)))
+        self._hints.send(Hint("jobs", (job_id,)))
 
     def _retried(self, ids: list[int]) -> None:
         self._wake["publisher"].set()

@@ -22,15 +22,15 @@ MAX_QUEUED = 1_000
 MAX_IDS = 200
 """Ids in one hint; with more, the hint says only that something of its topic changed (no ids)."""
 
-Topic = Literal["wake", "term", "jobs", "occurrences", "logs", "workers", "resync"]
+Topic = Literal["wake", "scheduled", "term", "jobs", "occurrences", "backfills", "logs", "workers", "resync"]
 
 
 class Hint(msgspec.Struct, frozen=True):
     """Something changed.
 
-    Topics: `wake` (the dispatcher should look for work), `term` (the holder resigned: candidates should try), `jobs`,
-    `occurrences`, `logs` (of the occurrences in `ids`), `workers`, and `resync` (hints were lost: refetch everything). No `ids`
-    means any of them.
+    Topics: `wake` (the dispatcher should look for work), `scheduled` (for what was planned for later), `term` (the holder
+    resigned: candidates should try), `jobs`, `occurrences`, `logs` (of the occurrences in `ids`), `workers`, and `resync` (hints
+    were lost: refetch everything). No `ids` means any of them.
     """
 
     topic: Topic

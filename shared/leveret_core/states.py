@@ -9,8 +9,9 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where an occurrence is. `skipped` and `missed` are final from the moment they are written."""
+    """Where an occurrence is. `missed` is final from birth, and so is `skipped`, unless a handler ends its attempt so."""
 
+    SCHEDULED = "scheduled"
     WAITING = "waiting"
     PENDING = "pending"
     RUNNING = "running"
@@ -25,6 +26,7 @@ class State(StrEnum):
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {
+    State.SCHEDULED: frozenset({State.PENDING, State.WAITING, State.SKIPPED, State.CANCELLED}),
     State.WAITING: frozenset({State.PENDING, State.CANCELLED}),
     State.PENDING: frozenset({State.RUNNING, State.CANCELLED}),
     State.RUNNING: frozenset(
@@ -36,6 +38,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
             State.RETRYING,
             State.PENDING,
             State.CANCELLING,
+            State.SKIPPED,
         }
     ),
     State.CANCELLING: frozenset({State.SUCCEEDED, State.FAILED, State.TIMED_OUT, State.CANCELLED}),
@@ -50,4 +53,4 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 
 FINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
 LIVE = frozenset(TRANSITIONS) - FINAL
-"""States that hold a place in the job's concurrency policy or wait for one."""
+"""States that are not final. All but `scheduled` hold a place in the job's concurrency policy or wait for one."""

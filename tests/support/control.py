@@ -18,8 +18,10 @@ from leveret_core.messages import Answer, Ask, Claim, Claimed, Doorbell, Event, 
 from leveret_core.settings import Settings
 from leveret_core.store.creation import Created
 from leveret_core.store.database import Database
+from leveret_dispatcher.backfiller import Backfiller
 from leveret_dispatcher.claim_desk import ClaimDesk
 from leveret_dispatcher.ingestor import Ingestor
+from leveret_dispatcher.promoter import Promoter
 from leveret_dispatcher.publisher import Publisher
 from leveret_dispatcher.reaper import Reaper
 from leveret_dispatcher.retrier import Retrier
@@ -80,8 +82,21 @@ class Control:
             changed=self.created.extend,
         )
 
+    def promoter(self, term: Term, batch: int = 500, room: int = 1000) -> Promoter:
+        return Promoter(
+            term,
+            batch=batch,
+            ring_timeout=60,
+            room=lambda _: room,
+            ring=self.exchange.rung.extend,
+            changed=self.created.extend,
+        )
+
     def reaper(self, term: Term, lease: float = 0.0) -> Reaper:
         return Reaper(term, lease=lease, grace=0, reachable=lambda: True, changed=lambda _: None)
+
+    def backfiller(self, term: Term, ahead: int = 20) -> Backfiller:
+        return Backfiller(term, ahead=ahead, changed=self.created.extend, finished=lambda *_: None)
 
     def retrier(self, term: Term) -> Retrier:
         return Retrier(term, lambda _: None)
@@ -150,23 +165,29 @@ class Control:
             "a final occurrence holds a slot": """select s.occurrence_id from slot s join occurrence o on o.id = s.occurrence_id
                 where o.state in ('succeeded', 'failed', 'timed_out', 'cancelled', 'skipped', 'missed', 'waiting')""",
             "a live occurrence of a limited job has no slot": """select o.id from occurrence o join job j on j.id = o.job_id
-                where j.concurrency <> 'allow' and o.state in ('pending', 'running', 'cancelling', 'retrying')
-                and not exists (select from slot s where s.occurrence_id = o.id)""",
+                left join backfill b on b.id = o.backfill_id
+                where coalesce(b.concurrency, j.concurrency) <> 'allow'
+                and o.state in ('pending', 'running', 'cancelling', 'retrying') and not exists (select from slot s where s.occurrence_id = o.id)""",
             "more slots of a key than max_concurrent": """select j.id from job j join slot s on s.job_id = j.id
-                group by j.id, s.key having count(*) > j.max_concurrent""",
+                left join backfill b on s.key = 'backfill:' || b.id
+                group by j.id, s.key having count(*) > coalesce(min(b.max_concurrent), j.max_concurrent)""",
             "a slot of another job or key than its occurrence": """select o.id from slot s join occurrence o
                 on o.id = s.occurrence_id where s.job_id <> o.job_id or s.key <> o.concurrency_key""",
             "somebody waits although a slot is free": """select o.id from job j join occurrence o on o.job_id = j.id
-                where o.state = 'waiting' and (j.concurrency = 'allow' or j.max_concurrent >
-                    (select count(*) from slot s where s.job_id = j.id and s.key = o.concurrency_key))""",
+                left join backfill b on b.id = o.backfill_id
+                where o.state = 'waiting' and (coalesce(b.concurrency, j.concurrency) = 'allow'
+                    or coalesce(b.max_concurrent, j.max_concurrent) > (select count(*) from slot s where s.job_id = j.id and s.key = o.concurrency_key))""",
             "two wait under replace": """select min(o.id) from job j join occurrence o on o.job_id = j.id
-                where j.concurrency = 'replace' and o.state = 'waiting' group by j.id, o.concurrency_key having count(*) > 1""",
+                where j.concurrency = 'replace' and o.state = 'waiting' and o.backfill_id is null group by j.id, o.concurrency_key having count(*) > 1""",
             "nobody makes room under replace": """select o.id from job j join occurrence o on o.job_id = j.id
-                where j.concurrency = 'replace' and o.state = 'waiting' and not exists (
+                where j.concurrency = 'replace' and o.state = 'waiting' and o.backfill_id is null and not exists (
                     select from slot s join occurrence h on h.id = s.occurrence_id
                     where s.job_id = j.id and s.key = o.concurrency_key and h.state = 'cancelling')""",
             "running without a worker or token": """select id from occurrence
                 where state in ('running', 'cancelling') and (worker_id is null or claim_token is null)""",
+            "what is planned for later was told to somebody": """select id from occurrence where state = 'scheduled'
+                and (ring_at is not null or rings > 0 or attempt > 0 or finished_at is not null
+                     or id in (select occurrence_id from slot))""",
             "final without an end": """select id from occurrence where finished_at is null
                 and state in ('succeeded', 'failed', 'timed_out', 'cancelled', 'skipped', 'missed')""",
             "a job went on failing past its limit": """select id from job

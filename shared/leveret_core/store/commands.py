@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -28,6 +29,14 @@ class Triggered:
     occurrence_id: int
     created: bool
     replaced: tuple[Replaced, ...] = ()
+
+
+@dataclass(frozen=True)
+class Requeued:
+    """The new occurrence of a requeue, and whether the old one was a dead letter that this has dealt with."""
+
+    run: Created
+    was_dead: bool
 
 
 @dataclass(frozen=True)
@@ -77,12 +86,14 @@ async def trigger_job(
             ),
             limits,
         )
+        if isinstance(made, int):
+            return Triggered(made, created=False)
         await _audit(connection, actor, "trigger", job_id, made.id, {"idempotency_key": idempotency_key})
         return Triggered(made.id, created=True, replaced=made.replaced)
 
 
 async def requeue_occurrence(db: Database, occurrence_id: int, *, payload: bytes | None = None, actor: str) -> Triggered:
-    """Repeat a final occurrence as a new one that names it; the old one stays as it is.
+    """Repeat a final occurrence as a new one that names it; the old one stays as it is, and is no dead letter any more.
 
     Args:
         occurrence_id: the one to repeat.
@@ -94,27 +105,42 @@ async def requeue_occurrence(db: Database, occurrence_id: int, *, payload: bytes
         Conflict: it has not ended yet.
     """
     async with db.transaction() as connection:
-        old = await connection.fetchrow(sql("occurrences/for_requeue"), occurrence_id)
-        if old is None:
-            raise NotFound(f"there is no occurrence {occurrence_id}")
-        if State(old["state"]) not in FINAL:
-            raise Conflict(f"occurrence {occurrence_id} is {old['state']}; only one that has ended can be requeued")
-        used = payload if payload is not None else old["payload"].encode()
-        limits = await _lock_job(connection, old["job_id"], used)
-        made = await _create_now(
-            connection,
-            Planned(
-                job_id=old["job_id"],
-                scheduled_for=_NOW,
-                origin="requeue",
-                payload=used.decode(),
-                requeue_of=occurrence_id,
-                priority=old["priority"],
-            ),
-            limits,
-        )
-        await _audit(connection, actor, "requeue", old["job_id"], made.id, {"of": occurrence_id})
-        return Triggered(made.id, created=True, replaced=made.replaced)
+        made = await requeue_in(connection, occurrence_id, lambda old: old if payload is None else payload, actor=actor)
+        return Triggered(made.run.id, created=True, replaced=made.run.replaced)
+
+
+async def requeue_in(connection: Connection, occurrence_id: int, edit: Callable[[bytes], bytes], *, actor: str) -> Requeued:
+    """As `requeue_occurrence`, in the caller's transaction.
+
+    Args:
+        edit: the new payload, made of the old one; both are JSON objects.
+    """
+    old = await connection.fetchrow(sql("occurrences/for_requeue"), occurrence_id)
+    if old is None:
+        raise NotFound(f"there is no occurrence {occurrence_id}")
+    if State(old["state"]) not in FINAL:
+        raise Conflict(f"occurrence {occurrence_id} is {old['state']}; only one that has ended can be requeued")
+    used = edit(old["payload"].encode())
+    limits = await _lock_job(connection, old["job_id"], used)
+    made = await _create_now(
+        connection,
+        Planned(
+            job_id=old["job_id"],
+            scheduled_for=_NOW,
+            origin="requeue",
+            payload=used.decode(),
+            requeue_of=occurrence_id,
+            priority=old["priority"],
+        ),
+        limits,
+    )
+    assert isinstance(made, Created)
+    # What was skipped at once is no second try: the first one still waits for somebody to deal with it.
+    was_dead = made.state is not State.SKIPPED and bool(
+        await connection.fetchval(sql("dead_letters/resolve"), occurrence_id, "requeued")
+    )
+    await _audit(connection, actor, "requeue", old["job_id"], made.id, {"of": occurrence_id})
+    return Requeued(made, was_dead)
 
 
 async def cancel_occurrence(db: Database, occurrence_id: int, *, reason: str, actor: str) -> Cancellation:
@@ -158,8 +184,8 @@ async def _lock_job(connection: Connection, job_id: int, payload: bytes | None) 
     return job["concurrency"], job["max_concurrent"], job["max_waiting"], job["key"]
 
 
-async def _create_now(connection: Connection, planned: Planned, limits: Limits) -> Created:
-    """Create `planned` for this moment, whatever it says."""
+async def _create_now(connection: Connection, planned: Planned, limits: Limits) -> Created | int:
+    """Create `planned` for this moment, whatever it says; or the id of the occurrence that was given its key just now."""
     tries = 0
     while True:
         # Another occurrence may stand on the same microsecond.
@@ -168,6 +194,11 @@ async def _create_now(connection: Connection, planned: Planned, limits: Limits) 
         created = await create(connection, [replace(planned, scheduled_for=now)], loads)
         if created:
             return created[0]
+        if planned.idempotency_key is not None:
+            # Runs are also planned by transactions that do not take the job's lock.
+            known = await connection.fetchval(sql("occurrences/by_idempotency_key"), planned.job_id, planned.idempotency_key)
+            if known is not None:
+                return int(known)
         tries += 1
 
 

@@ -12,6 +12,7 @@ from leveret_core import messages
 from leveret_core.policy import Admission, JobLoad
 from leveret_core.states import State
 from leveret_core.store.database import Connection, columns, sql
+from leveret_core.store.lines import load_lines
 from leveret_core.store.slots import release
 
 
@@ -22,7 +23,7 @@ class Planned:
     Args:
         job_id: its job, whose lock the caller holds.
         scheduled_for: the instant it is planned for; unique within the job.
-        origin: `schedule`, `manual` or `requeue`.
+        origin: `schedule`, `manual`, `requeue` or `backfill`.
         payload: JSON text instead of the job's payload.
         idempotency_key: unique within the job.
         requeue_of: the occurrence this one repeats.
@@ -30,6 +31,7 @@ class Planned:
         ring_in: seconds until the sweeper rings its doorbell, if it begins as `pending`; None leaves it to the publisher.
         rung: the caller rings the doorbell itself as soon as it has committed.
         priority: 0 to 9 instead of the job's.
+        backfill_id: the backfill it belongs to.
     """
 
     job_id: int
@@ -42,6 +44,7 @@ class Planned:
     ring_in: float | None = None
     rung: bool = False
     priority: int | None = None
+    backfill_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,25 +80,8 @@ Limits: TypeAlias = tuple[str, int, int] | tuple[str, int, int, str]
 
 async def load_jobs(connection: Connection, limits: Mapping[int, Limits]) -> dict[int, JobLoad]:
     """How busy the jobs are, by id, whose locks the caller holds."""
-    loads = {
-        job_id: JobLoad(limit[0], limit[1], limit[2], limit[3] if len(limit) == 4 else "") for job_id, limit in limits.items()
-    }
-    limited = [(job_id, load.key) for job_id, load in loads.items() if load.concurrency != "allow"]
-    if limited:
-        for row in await connection.fetch(sql("slots/of_jobs"), *columns(limited, 2)):
-            loads[row["job_id"]].taken[row["n"]] = row["occurrence_id"]
-        queued = [line for line in limited if loads[line[0]].taken]
-        if queued:
-            for row in await connection.fetch(sql("occurrences/count_waiting"), *columns(queued, 2)):
-                loads[row["job_id"]].waiting = row["waiting"]
-        replacing = [line for line in queued if loads[line[0]].concurrency == "replace"]
-        if replacing:
-            for row in await connection.fetch(sql("occurrences/in_the_way"), *columns(replacing, 2)):
-                if row["state"] == "waiting":
-                    loads[row["job_id"]].in_line.add(row["id"])
-                elif row["state"] == "cancelling":
-                    loads[row["job_id"]].stopping.add(row["id"])
-    return loads
+    lines = {(job_id, limit[3] if len(limit) == 4 else ""): limit[:3] for job_id, limit in limits.items()}
+    return {job_id: load for (job_id, _), load in (await load_lines(connection, lines)).items()}
 
 
 async def create(
@@ -132,10 +118,11 @@ async def create(
             int(p.rung and a.state is State.PENDING),
             loads[p.job_id].key,
             p.priority,
+            p.backfill_id,
         )
         for p, a in zip(planned, admissions, strict=True)
     ]
-    inserted = await connection.fetch(sql("occurrences/create"), *columns(rows, 15), epoch)
+    inserted = await connection.fetch(sql("occurrences/create"), *columns(rows, 16), epoch)
     created = [
         Created(r["id"], r["job_id"], r["scheduled_for"], r["type"], State(r["state"]), rung=r["rings"] > 0) for r in inserted
     ]
@@ -162,7 +149,7 @@ async def create(
     if unnamed:
         await connection.execute(sql("occurrences/name_blockers"), *columns(unnamed, 2))
     if replaced:
-        ended = await _replace(connection, replaced)
+        ended = await give_way(connection, replaced)
         created = [replace(c, replaced=tuple(ended.get(c.id, ()))) for c in created]
     return created
 
@@ -179,8 +166,13 @@ def _admissions(planned: Sequence[Planned], loads: Mapping[int, JobLoad]) -> lis
     return admissions
 
 
-async def _replace(connection: Connection, pairs: Sequence[tuple[int, int]]) -> dict[int, list[Replaced]]:
-    """End the first of each pair for the second; what did not run makes room at once. By the id of the second."""
+async def give_way(connection: Connection, pairs: Sequence[tuple[int, int]]) -> dict[int, list[Replaced]]:
+    """End the first of each pair of ids for the second; what did not run makes room at once. By the id of the second.
+
+    Args:
+        connection: inside a transaction that holds the locks of their jobs.
+        pairs: (older, newer) occurrences.
+    """
     ended: dict[int, list[Replaced]] = {}
     # All in order, as claims lock them without their jobs.
     await connection.execute(sql("occurrences/lock"), [old for old, _ in pairs])

@@ -4,5 +4,5 @@ set state = case when o.state = 'running' then 'cancelling' else 'cancelled' end
     reason = $2,
     retry_at = null,
     finished_at = case when o.state = 'running' then null else now() end
-where o.id = $1 and o.state in ('waiting', 'pending', 'retrying', 'running')
+where o.id = $1 and o.state in ('scheduled', 'waiting', 'pending', 'retrying', 'running')
 returning o.state::text, o.worker_id, o.attempt, o.job_id

@@ -1,0 +1,65 @@
+"""Hears at once of runs that users' own transactions planned, by LISTEN on a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import asyncpg
+
+from leveret_core.cancellation import heed_cancellation
+from leveret_core.store.database import UNAVAILABLE
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "leveret_scheduled"
+"""What `leveret_trigger` notifies."""
+RETRY = 1.0
+"""Seconds before a lost connection is opened again."""
+CHECK = 15.0
+"""Seconds between looks whether the connection still answers."""
+
+
+class CommitListener:
+    """Calls somebody whenever a transaction has committed that planned runs.
+
+    A notification that is lost costs time only: the promoter also looks by itself.
+
+    Args:
+        url: of the database; behind a pooler that shares sessions nothing is heard.
+        heard: called on the event loop; must not block.
+    """
+
+    def __init__(self, url: str, heard: Callable[[], None]) -> None:
+        self._url = url
+        self._heard = heard
+
+    async def run(self) -> None:
+        """Listen until cancelled, over any number of connections."""
+        while True:
+            try:
+                await self._listen()
+            except (*UNAVAILABLE, asyncpg.PostgresError) as error:
+                heed_cancellation()
+                log.info("commit listener: the connection is lost (%s); opening another", error)
+            await asyncio.sleep(RETRY)
+
+    async def _listen(self) -> None:
+        connection = await asyncpg.connect(
+            self._url, timeout=5, command_timeout=5, server_settings={"application_name": "leveret listener"}
+        )
+        closed = asyncio.Event()
+        connection.add_termination_listener(lambda _: closed.set())
+        try:
+            await connection.add_listener(CHANNEL, lambda *_: self._heard())
+            # What was committed while nobody listened.
+            self._heard()
+            while not closed.is_set():
+                try:
+                    async with asyncio.timeout(CHECK):
+                        await closed.wait()
+                except TimeoutError:
+                    await connection.fetchval("select 1")
+        finally:
+            connection.terminate()
