@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -81,22 +84,25 @@ class SameOrigin:
 class BodyLimit:
     """Answers 413 to a body over `limit` bytes, whether its length was announced or it came in chunks.
 
-    Some of what is too much is still read, so that a client which sends first and reads later gets to see the answer.
+    The paths in `larger` have limits of their own. Some of what is too much is still read, so that a client which sends first
+    and reads later gets to see the answer.
     """
 
-    def __init__(self, app: ASGIApp, limit: int = MAX_BODY) -> None:
+    def __init__(self, app: ASGIApp, limit: int = MAX_BODY, larger: Mapping[str, int] = MappingProxyType({})) -> None:
         self.app = app
         self.limit = limit
+        self.larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        detail = f"the body has more than {self.limit} bytes"
+        limit = self.larger.get(scope["path"], self.limit)
+        detail = f"the body has more than {limit} bytes"
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "0")
-        if announced.isascii() and announced.isdigit() and int(announced) > self.limit:
+        if announced.isascii() and announced.isdigit() and int(announced) > limit:
             if "expect" not in headers:
                 await _discard(receive)
             await problem_response(413, detail)(scope, receive, send)
@@ -108,7 +114,7 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
-                if received > self.limit:
+                if received > limit:
                     if message.get("more_body"):
                         await _discard(receive)
                     # Passes through FastAPI's reading of the body, and becomes a problem document.

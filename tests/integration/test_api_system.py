@@ -61,7 +61,7 @@ async def test_the_overview_counts_what_lives_and_what_ended(api: Api, control: 
     worker = await control.worker()
     await control.report(worker, finished(await control.claim(worker, first["id"])))
     seen = await api.ok("GET", "/overview")
-    assert seen["occurrences"] == {"waiting": 0, "pending": 2, "running": 0, "cancelling": 0, "retrying": 0}
+    assert seen["occurrences"] == {"scheduled": 0, "waiting": 0, "pending": 2, "running": 0, "cancelling": 0, "retrying": 0}
     assert (seen["last_hour"], seen["last_hour_since"]) == ({"succeeded": 1}, None)
     assert seen["jobs"] == {"total": 2, "paused": 1}
     assert seen["workers"] == {"alive": 1, "slots": 10, "running": 0}

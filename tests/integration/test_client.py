@@ -7,14 +7,18 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
-from leveret.client import Client
+from leveret.client import Client, TriggerItem
 from leveret.errors import ConfigurationError, InvalidInput, NotFound
+from leveret.sync_client import SyncClient
+from leveret_api.server import serve
 from leveret_core.messages import JobError
 from support.api import Api, running_api
 from support.control import Control, finished
@@ -66,18 +70,66 @@ async def test_a_job_is_put_triggered_and_read(client: Client) -> None:
 
 async def test_many_are_triggered_in_their_order_and_once_for_a_key(client: Client) -> None:
     await client.put_job("mail", type="sendemail.x", trigger=MANUAL, concurrency="allow")
-    people, keys = [{"to": str(number)} for number in range(25)], [f"mail-{number}" for number in range(25)]
+    people = [{"to": str(number)} for number in range(25)]
+    items: list[TriggerItem] = [
+        {"job": "mail", "payload": person, "idempotency_key": person["to"], "delay": timedelta(hours=1)} for person in people
+    ]
 
-    made = await client.trigger_many("mail", people, idempotency_keys=keys)
-    again = await client.trigger_many("mail", people, idempotency_keys=keys, at_once=3)
+    made = await client.trigger_many(items)
+    again = await client.trigger_many(iter(items))
 
     assert [(await client.occurrence(each.id)).payload for each in made] == people
+    assert {each.state for each in made} == {"scheduled"}
     assert [each.id for each in again] == [each.id for each in made]
-    assert await client.trigger_many("mail", []) == []
-    with pytest.raises(ValueError, match="2 payloads with 1 idempotency keys"):
-        await client.trigger_many("mail", [{}, {}], idempotency_keys=["one"])
-    with pytest.raises(InvalidInput):
-        await client.trigger_many("mail", [{}, ["not an object"], {}])
+    assert await client.trigger_many([]) == []
+
+
+async def test_more_than_a_thousand_go_in_several_requests_which_are_all_or_nothing_each(client: Client) -> None:
+    made = await client.put_job("mail", type="sendemail.x", trigger=MANUAL, concurrency="allow")
+    items: list[TriggerItem] = [{"job": made.id, "payload": {"n": number}} for number in range(1100)]
+    items[1050]["payload"] = ["not an object"]
+    with pytest.raises(InvalidInput) as wrong:
+        await client.trigger_many(items)
+    assert [problem.field for problem in wrong.value.problems] == ["items.1050.payload"]
+    found = await client.trigger_many(items[:1050])
+    assert len({each.id for each in found}) == 1050
+    with pytest.raises(InvalidInput) as wrong:
+        await client.trigger_many([items[0], {"job": "mail", "at": datetime(2030, 1, 1)}])  # noqa: DTZ001
+    assert [problem.field for problem in wrong.value.problems] == ["items.1.at"]
+
+
+async def test_a_run_for_later_is_planned_by_delay_or_by_time(client: Client) -> None:
+    await client.put_job("mail", type="sendemail.x", trigger=MANUAL)
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    for when in ({"delay": 3600}, {"delay": timedelta(hours=1)}, {"at": in_an_hour}):
+        made = await client.trigger("mail", {"to": "ann"}, **when)
+        assert (made.state, made.final) == ("scheduled", False)
+        assert abs(made.scheduled_for - in_an_hour) < timedelta(seconds=10)
+
+
+async def test_programs_without_an_event_loop_use_the_same_from_any_thread(api: Api) -> None:
+    ready: asyncio.Queue[str] = asyncio.Queue()
+    serving = asyncio.create_task(serve(api.app, "127.0.0.1", 0, ready=ready.put_nowait))
+    url = await asyncio.wait_for(ready.get(), 10)
+
+    def program() -> tuple[list[int], int]:
+        with SyncClient(url) as client:
+            client.put_job("mail", type="sendemail.x", trigger=MANUAL, concurrency="allow")
+            first = client.trigger("mail", {"to": "ann"}, idempotency_key="k")
+            with ThreadPoolExecutor(4) as threads:
+                keyed = threads.map(lambda _: client.trigger("mail", idempotency_key="k").id, range(8))
+            with pytest.raises(NotFound):
+                client.job("nothing")
+            with pytest.raises(TimeoutError):
+                client.wait(first.id, timeout=0.05)
+            many = client.trigger_many([{"job": "mail"}, {"job": "mail", "delay": 9}])
+            return [first.id, *keyed], len(many)
+
+    ids, many = await asyncio.to_thread(program)
+    assert len(set(ids)) == 1
+    assert many == 2
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
 
 
 async def test_waiting_ends_with_the_occurrence_or_its_own_time(api: Api, client: Client) -> None:

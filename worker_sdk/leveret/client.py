@@ -9,20 +9,23 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from leveret.client_results import Job, Occurrence
-from leveret.errors import ConfigurationError, Conflict, InvalidInput, NotFound, Problem, Refused, ServerUnreachable
+from leveret.client_refusals import refusal
+from leveret.client_results import Job, Occurrence, Triggered
+from leveret.client_triggers import TriggerItem, body_of, requests_of
+from leveret.errors import ConfigurationError, InvalidInput, ServerUnreachable
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Client", "Job", "Occurrence"]
+__all__ = ["Client", "Job", "Occurrence", "TriggerItem"]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 TRIES = 4
@@ -32,7 +35,7 @@ PAUSE = 0.5
 LONGEST_POLL = 2.0
 """Seconds between two looks at an occurrence that is waited for."""
 
-_Result = TypeVar("_Result", Job, Occurrence)
+_Result = TypeVar("_Result", Job, Occurrence, Triggered)
 
 
 class Client:
@@ -85,62 +88,64 @@ class Client:
         await self._http.aclose()
 
     async def trigger(
-        self, job: str | int, payload: Any = None, *, idempotency_key: str | None = None, priority: int | None = None
+        self,
+        job: str | int,
+        payload: Any = None,
+        *,
+        delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        idempotency_key: str | None = None,
+        priority: int | None = None,
     ) -> Occurrence:
-        """Run a job now. Its concurrency policy holds: the occurrence may be `pending`, `waiting` or `skipped`.
+        """Run a job, now or later. Its concurrency policy holds: now the occurrence may be `pending`, `waiting` or `skipped`.
 
         Args:
             job: name or id.
             payload: anything that becomes a JSON object, instead of the job's. Default: the job's.
+            delay: seconds, or a timedelta, until it is due; it is `scheduled` until then. Default: now.
+            at: when it is due, instead of `delay`; with a time zone. What is past is due now.
             idempotency_key: of up to 200 characters; the same key again finds the same occurrence, so the request is repeated
                 when no server answers.
             priority: 0 to 9. Default: the job's.
 
         Raises:
             NotFound: there is no such job.
-            InvalidInput: the payload, key or priority is wrong.
+            InvalidInput: the payload, time, key or priority is wrong.
             TypeError: the payload holds what JSON cannot.
             ServerUnreachable, Refused: see those. Without a key, the trigger may have taken effect all the same.
         """
-        given = {"payload": payload, "idempotency_key": idempotency_key, "priority": priority}
-        body = {name: value for name, value in given.items() if value is not None}
+        item: TriggerItem = {"job": job, "payload": payload, "delay": delay, "at": at, "priority": priority}
+        body = body_of(item | {"idempotency_key": idempotency_key})
+        del body["job"]
         return await self._ask(Occurrence, "POST", f"jobs/{_ref(job)}/trigger", body, safe=idempotency_key is not None)
 
-    async def trigger_many(
-        self, job: str | int, payloads: Iterable[Any], *, idempotency_keys: Sequence[str] | None = None, at_once: int = 10
-    ) -> list[Occurrence]:
-        """Run a job now, once for each payload.
+    async def trigger_many(self, items: Iterable[TriggerItem]) -> list[Occurrence]:
+        """Run jobs, now or later, a thousand in a request.
+
+        Each request is one transaction: all of its items or, when one is refused, none. What is due now is `scheduled` too,
+        until the dispatcher admits it a moment later.
 
         Args:
-            job: name or id.
-            payloads: see `trigger`.
-            idempotency_keys: one for each payload. With keys, the whole call can be repeated after an error.
-            at_once: requests under way at the same time, at most.
+            items: mappings with `job`, and what else `trigger` takes: `payload`, `delay`, `at`, `idempotency_key`, `priority`.
+                When all have keys, the whole call can be repeated after an error, and requests are when no server answers.
 
         Returns:
-            The occurrences, in the order of the payloads.
+            The occurrences, in the order of the items.
 
         Raises:
-            ValueError: there are not as many keys as payloads, or `at_once` is less than 1.
-            LeveretError: the first error of `trigger`. The rest is not sent; what was triggered stays triggered.
+            InvalidInput: items are wrong; `.problems` names them, as in `items.3.payload`. Nothing of their request and of
+                those after it is triggered; earlier requests stay triggered.
+            TypeError: a payload holds what JSON cannot; nothing is triggered.
+            ServerUnreachable, Refused: see those.
         """
-        wanted = list(payloads)
-        keys: Sequence[str | None] = [None] * len(wanted) if idempotency_keys is None else idempotency_keys
-        if len(keys) != len(wanted) or at_once < 1:
-            raise ValueError(f"{len(wanted)} payloads with {len(keys)} idempotency keys, {at_once} at once")
-        places = asyncio.Semaphore(at_once)
-
-        async def one(payload: Any, key: str | None) -> Occurrence:
-            async with places:
-                return await self.trigger(job, payload, idempotency_key=key)
-
-        tasks = [asyncio.create_task(one(payload, key)) for payload, key in zip(wanted, keys, strict=True)]
-        try:
-            return await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        made: list[Occurrence] = []
+        for request in requests_of(items):
+            try:
+                answer = await self._ask(Triggered, "POST", "triggers", request.content, safe=request.safe)
+            except InvalidInput as error:
+                raise request.placed(error) from error
+            made += answer.items
+        return made
 
     async def job(self, job: str | int) -> Job:
         """Read a job by its name or id. Raises `NotFound`, `ServerUnreachable`, `Refused`."""
@@ -182,10 +187,10 @@ class Client:
         return found
 
     async def _ask(self, result: type[_Result], method: str, path: str, body: Any = None, *, safe: bool) -> _Result:
-        content = None if body is None else msgspec.json.encode(body)
+        content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         answer = await self._send(method, path, content, tries=TRIES if safe else 1)
         if answer.status_code >= 400:
-            raise _refusal(answer)
+            raise refusal(answer)
         try:
             return msgspec.json.decode(answer.content, type=result)
         except msgspec.DecodeError as error:
@@ -215,26 +220,3 @@ class Client:
 
 def _ref(value: str | int) -> str:
     return quote(str(value), safe="")
-
-
-class _Problem(msgspec.Struct):
-    detail: str = ""
-    title: str = ""
-    errors: list[dict[str, str]] = []
-
-
-def _refusal(answer: httpx.Response) -> NotFound | Conflict | InvalidInput | Refused:
-    status = answer.status_code
-    try:
-        said = msgspec.json.decode(answer.content, type=_Problem)
-    except msgspec.DecodeError:
-        return Refused(f"{status} {answer.reason_phrase}", status)
-    detail = said.detail or said.title or answer.reason_phrase
-    if status == 404:
-        return NotFound(detail)
-    if status == 409:
-        return Conflict(detail)
-    if status in (400, 413, 422):
-        fields = [Problem(each.get("field", ""), each.get("message", "")) for each in said.errors]
-        return InvalidInput(fields or [Problem("", detail)])
-    return Refused(detail, status)

@@ -64,3 +64,9 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     def succeeded(self) -> bool:
         """Whether it ended well."""
         return self.state is State.SUCCEEDED
+
+
+class Triggered(msgspec.Struct, frozen=True):
+    """What a bulk trigger answers."""
+
+    items: list[Occurrence]

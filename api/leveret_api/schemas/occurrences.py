@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import asyncpg
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from leveret_core.states import State
+from leveret_core.store.scheduled import MAX_DELAY, MAX_RUNS
 
 
 class Progress(BaseModel):
@@ -37,7 +38,7 @@ class Occurrence(BaseModel):
     job_name: str
     job_version: int
     type: str
-    origin: Literal["schedule", "manual", "requeue"]
+    origin: Literal["schedule", "manual", "requeue", "backfill"]
     scheduled_for: datetime
     state: State
     reason: str | None
@@ -58,6 +59,10 @@ class Occurrence(BaseModel):
     requeue_of: int | None
     concurrency_key: str = Field(description="The value that the job's `concurrency_key` had; empty when there is none.")
     priority: int
+    backfill_id: int | None = Field(description="The backfill it belongs to.")
+    resolution: Literal["requeued", "discarded"] | None = Field(
+        description="What somebody did about one that failed for good; null while it is a dead letter."
+    )
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> Occurrence:
@@ -69,7 +74,9 @@ class Attempt(BaseModel):
     """One attempt at an occurrence."""
 
     attempt: int
-    state: str = Field(description="`failed`, `timed_out`, `lost`, `released`, or the occurrence's own for the last one.")
+    state: str = Field(
+        description="`failed`, `timed_out`, `lost`, `released`, `snoozed`, or the occurrence's own for the last one."
+    )
     worker_id: UUID | None
     worker_name: str | None
     started_at: datetime | None
@@ -80,6 +87,8 @@ class Attempt(BaseModel):
 class OccurrenceDetail(Occurrence):
     """One planned run, with everything known about it."""
 
+    snoozed_count: int = Field(description="Attempts that put it off; they do not count against the job's attempts.")
+    checkpoint: Any = Field(description="What an attempt saved last, for the next one.")
     payload: dict[str, Any]
     result: Any
     error: AttemptError | None
@@ -90,7 +99,7 @@ class OccurrenceDetail(Occurrence):
     @classmethod
     def detail(cls, row: asyncpg.Record, attempts: Sequence[asyncpg.Record]) -> OccurrenceDetail:
         """The occurrence in a row of `reads/occurrence` with the rows of `reads/attempts`."""
-        parsed = {name: _parsed(row[name]) for name in ("progress", "payload", "result", "error")}
+        parsed = {name: _parsed(row[name]) for name in ("progress", "checkpoint", "payload", "result", "error")}
         tried = [dict(attempt) | {"error": _parsed(attempt["error"])} for attempt in attempts]
         return cls.model_validate(dict(row) | parsed | {"attempts": tried})
 
@@ -135,14 +144,46 @@ class _RunRequest(BaseModel):
 
 
 class TriggerRequest(_RunRequest):
-    """Runs a job now."""
+    """Runs a job, now or later."""
 
+    delay: float | None = Field(
+        default=None, ge=0, le=MAX_DELAY, allow_inf_nan=False, description="Seconds from now until it is due.", examples=[600]
+    )
+    at: str | None = Field(
+        default=None,
+        description="When it is due, instead of `delay`: ISO 8601 with a zone. What is past is due now.",
+        examples=["2030-01-01T08:00:00+01:00"],
+        json_schema_extra={"format": "date-time"},
+    )
     idempotency_key: str | None = Field(
         default=None,
         description="A second request with the same key finds the first one's occurrence.",
         examples=["order-4711"],
     )
     priority: int | None = Field(default=None, ge=0, le=9, description="Instead of the job's.")
+
+
+class TriggerItem(TriggerRequest):
+    """One of many runs."""
+
+    job: str | Annotated[StrictInt, Field(ge=1, lt=2**63)] = Field(
+        description="Id or name of the job.", examples=["daily-report"]
+    )
+
+
+class BulkTriggerRequest(BaseModel):
+    """Runs of any jobs, in one transaction."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: list[TriggerItem] = Field(min_length=1, max_length=MAX_RUNS)
+
+
+class TriggeredList(BaseModel):
+    """What stands for each item, in their order."""
+
+    items: list[Occurrence]
+    created: int = Field(description="How many of them are new; the others were found by their idempotency keys.")
 
 
 class RequeueRequest(_RunRequest):

@@ -49,12 +49,15 @@ class JobFilter:
         tag: with this tag.
         paused: only the paused ones, or only the others.
         search: a part of the name, type or description, in any case.
+        served: only those whose type, behind a dot, the regular expression `served_types` finds, or only the others.
     """
 
     type: str | None = None
     tag: str | None = None
     paused: bool | None = None
     search: str | None = None
+    served: bool | None = None
+    served_types: str = "^$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +97,9 @@ async def list_jobs(db: Database, which: JobFilter, *, below: int | None = None,
         below: the `next` of the page before; None for the first.
         limit: rows, at most; up to `MAX_LIMIT`.
     """
-    pattern = None if not which.search else f"%{_escaped(which.search)}%"
-    filters = (which.type, which.tag, which.paused, pattern)
-    scan = limit + 1 if filters == (None, None, None, None) else SCAN
-    return await _page(db, "reads/jobs", "id", below, limit, scan, filters)
+    filters = (which.type, which.tag, which.paused, pattern_of(which.search), which.served)
+    scan = limit + 1 if filters == (None, None, None, None, None) else SCAN
+    return await _page(db, "reads/jobs", "id", below, limit, scan, (*filters, which.served_types))
 
 
 async def get_job(db: Database, job_id: int) -> asyncpg.Record:
@@ -127,6 +129,29 @@ async def list_occurrences(db: Database, which: OccurrenceFilter, *, below: int 
     return await _page(db, "reads/occurrences", "id", below, limit, scan, filters)
 
 
+async def list_occurrences_of_backfill(
+    db: Database,
+    backfill_id: int,
+    which: OccurrenceFilter,
+    *,
+    job_id: int | None = None,
+    below: int | None = None,
+    limit: int = 50,
+) -> Page[int]:
+    """Occurrences of one backfill, newest first.
+
+    Args:
+        job_id: none pass but those of this job.
+        below: the `next` of the page before; None for the first.
+        limit: rows, at most; up to `MAX_LIMIT`.
+    """
+    # All of it can be looked at: a backfill is bounded.
+    states = [state.value for state in which.states or State]
+    filters = (which.type, states, which.worker_id, backfill_id, job_id)
+    rows = await db.fetch("reads/occurrences_of_backfill", below, limit + 1, *filters)
+    return Page(rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None)
+
+
 async def list_occurrences_of(
     db: Database, job_id: int, which: OccurrenceFilter, *, below: datetime | None = None, limit: int = 50
 ) -> Page[datetime]:
@@ -153,6 +178,11 @@ async def get_occurrence(db: Database, occurrence_id: int) -> tuple[asyncpg.Reco
     if row is None:
         raise NotFound(f"there is no occurrence {occurrence_id}")
     return row, await db.fetch("reads/attempts", occurrence_id)
+
+
+async def get_occurrences(db: Database, occurrence_ids: Sequence[int]) -> list[asyncpg.Record]:
+    """Those of these occurrences that there are, in no order, as `list_occurrences` has them."""
+    return await db.fetch("reads/occurrences_by_id", list(set(occurrence_ids)))
 
 
 async def list_logs(db: Database, occurrence_id: int, *, after: tuple[int, int], limit: int) -> list[asyncpg.Record]:
@@ -204,5 +234,9 @@ async def _page(
             return Page(rows, below)
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+def pattern_of(search: str | None) -> str | None:
+    """What `ilike` takes to find a part of a text; None for nothing to look for."""
+    if not search:
+        return None
+    escaped = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
