@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,7 +11,8 @@ import asyncpg
 
 from leveret_core.failpoints import reach
 from leveret_core.messages import Doorbell
-from leveret_core.planning import DueJob, Plan, plan
+from leveret_core.planning import CATCH_UP_LIMIT, DueJob, Plan, plan
+from leveret_core.states import State
 from leveret_core.store.creation import Created, Limits, Planned, create, load_jobs
 from leveret_core.store.database import Connection, columns, sql
 from leveret_core.triggers import Trigger, fire_delay, load_json
@@ -32,6 +33,11 @@ class _Decision:
     trigger: Trigger
     plan: Plan
 
+    @property
+    def behind(self) -> bool:
+        """Whether ticks are left that were due before now: the next step goes on with the same outage."""
+        return self.plan.next_fire_at is not None and self.plan.next_fire_at <= self.row["now"]
+
 
 class Scheduler:
     """Creates the occurrences of due jobs.
@@ -43,6 +49,7 @@ class Scheduler:
         room: how many more doorbells of a type the broker should get.
         ring: takes the doorbells of what was committed, without waiting.
         changed: takes what was created.
+        catch_up_limit: late ticks of a job that run with `catch_up="all"`, at most.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class Scheduler:
         room: Callable[[str], int],
         ring: Callable[[Sequence[Doorbell]], None],
         changed: Callable[[Sequence[Created]], None],
+        catch_up_limit: int = CATCH_UP_LIMIT,
     ) -> None:
         self._term = term
         self._batch = batch
@@ -61,6 +69,7 @@ class Scheduler:
         self._room = room
         self._ring = ring
         self._changed = changed
+        self._catch_up_limit = catch_up_limit
         self._busy = BUSY_RETRY[0]
 
     async def run_once(self) -> float | None:
@@ -93,32 +102,56 @@ class Scheduler:
         decisions: list[_Decision] = []
         for row in rows:
             try:
-                decisions.append(_decide(row))
+                decisions.append(_decide(row, self._catch_up_limit))
             except Exception as error:
                 # A trigger that cannot be evaluated was refused at the edge; should one slip through, it stops only itself.
                 log.exception("scheduler: job %d is set aside, its trigger cannot be evaluated", row["id"])
                 reason = f"its trigger cannot be evaluated: {error}"
                 await connection.execute(sql("schedule/set_aside"), row["id"], reason)
-        planned = self._planned(decisions)
+        added_to = await self._add_to_missed(connection, decisions)
+        planned = self._planned(decisions, added_to)
         limits: dict[int, Limits] = {
             d.row["id"]: (d.row["concurrency"], d.row["max_concurrent"], d.row["max_waiting"], d.row["key"]) for d in decisions
         }
         created = await create(connection, planned, await load_jobs(connection, limits), self._term.epoch)
+        missed = {c.job_id: c.id for c in created if c.state is State.MISSED}
         steps = [
-            (d.row["id"], d.plan.next_fire_at, d.plan.fire[-1] if d.plan.fire else None, len(d.plan.fire)) for d in decisions
+            (
+                d.row["id"],
+                d.plan.next_fire_at,
+                d.plan.fire[-1] if d.plan.fire else None,
+                len(d.plan.fire),
+                missed.get(d.row["id"], d.row["missed_id"]) if d.behind else None,
+            )
+            for d in decisions
         ]
-        await connection.execute(sql("schedule/advance"), *columns(steps, 4))
+        await connection.execute(sql("schedule/advance"), *columns(steps, 5))
         reach("in_create_tx")
         return created
 
-    def _planned(self, decisions: Sequence[_Decision]) -> list[Planned]:
+    async def _add_to_missed(self, connection: Connection, decisions: Sequence[_Decision]) -> set[int]:
+        """Add missed ticks to the record that this outage of their job has already; returns the ids of these jobs."""
+        rows = [
+            (d.row["missed_id"], d.plan.missed[0], d.plan.missed[2], self._too_late(d.row["catch_up"]))
+            for d in decisions
+            if d.plan.missed and d.row["missed_id"] is not None
+        ]
+        if not rows:
+            return set()
+        return {row["job_id"] for row in await connection.fetch(sql("schedule/add_to_missed"), *columns(rows, 4))}
+
+    def _too_late(self, catch_up: str) -> str:
+        newest = f", or were not among the newest {self._catch_up_limit}" if catch_up == "all" else ""
+        return f"came too late for catch_up={catch_up}{newest}"
+
+    def _planned(self, decisions: Sequence[_Decision], added_to: Set[int]) -> list[Planned]:
         planned: list[Planned] = []
         left: dict[str, int] = {}
         for d in decisions:
             job_id, now, kind = d.row["id"], d.row["now"], d.row["type"]
-            if d.plan.missed:
+            if d.plan.missed and job_id not in added_to:
                 count, first, last = d.plan.missed
-                reason = f"{count} tick{'s' * (count != 1)} came too late for catch_up={d.row['catch_up']}"
+                reason = f"{count} tick{'s' * (count != 1)} {self._too_late(d.row['catch_up'])}"
                 planned.append(Planned(job_id=job_id, scheduled_for=first, origin="schedule", missed=(count, last, reason)))
             for tick in d.plan.fire:
                 delay = fire_delay(d.trigger, job_id, tick) - (now - tick).total_seconds()
@@ -141,7 +174,7 @@ class Scheduler:
         return planned
 
 
-def _decide(row: asyncpg.Record) -> _Decision:
+def _decide(row: asyncpg.Record, catch_up_limit: int) -> _Decision:
     trigger = load_json(row["trigger"])
     now: datetime = row["now"]
     due = DueJob(
@@ -150,5 +183,6 @@ def _decide(row: asyncpg.Record) -> _Decision:
         catch_up=row["catch_up"],
         catch_up_window=timedelta(seconds=row["catch_up_window"]),
         runs_left=None if row["max_runs"] is None else max(0, row["max_runs"] - row["runs"]),
+        catch_up_limit=catch_up_limit,
     )
     return _Decision(row, trigger, plan(due, now))

@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 import msgspec
 
 from leveret_core.errors import InvalidInput
-from leveret_core.triggers import Interval, Manual, Once, Trigger, anchored, next_fire_time
+from leveret_core.triggers import Interval, Manual, Once, Trigger, anchored, fire_times_between, next_fire_time
 
 ON_TIME = timedelta(seconds=60)
 """A tick no later than this fires whatever `catch_up` says: a change of leadership is not an outage."""
 MAX_TICKS = 500
 """Ticks looked at in one go; the rest of a longer outage follows in the next, so that one job never blocks the others."""
+CATCH_UP_LIMIT = 1_000
+"""Late ticks that `catch_up="all"` runs, at most, unless somebody says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class DueJob:
     catch_up: str
     catch_up_window: timedelta
     runs_left: int | None
+    catch_up_limit: int = CATCH_UP_LIMIT
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,21 @@ class Plan:
 def plan(job: DueJob, now: datetime) -> Plan:
     """Sort the ticks from `job.next_fire_at` to `now`.
 
-    A late tick (older than `ON_TIME`) runs with `catch_up="all"` if it lies within the window, and with `latest` if it also
-    is the newest tick there is; every other late tick is missed. Newer ticks always fire.
+    A late tick (older than `ON_TIME`) runs with `catch_up="all"` if it lies within the window and is one of the newest
+    `catch_up_limit` late ones, and with `latest` if it lies within the window and is the newest tick there is; every other late
+    tick is missed. Newer ticks always fire.
     """
     ticks, following = _ticks(job, now)
     fire: list[datetime] = []
     late: list[datetime] = []
+    newer = _late_from(job, following, now) + sum(now - tick > ON_TIME for tick in ticks)
     for tick in ticks:
         newest = tick == ticks[-1] and (following is None or following > now)
         in_window = now - tick <= job.catch_up_window
+        newer -= 1
         if (
             now - tick <= ON_TIME
-            or (job.catch_up == "all" and in_window)
+            or (job.catch_up == "all" and in_window and newer < job.catch_up_limit)
             or (job.catch_up == "latest" and newest and in_window)
         ):
             fire.append(tick)
@@ -74,6 +80,14 @@ def _ticks(job: DueJob, now: datetime) -> tuple[list[datetime], datetime | None]
         ticks.append(tick)
         tick = next_fire_time(job.trigger, tick)
     return ticks, tick
+
+
+def _late_from(job: DueJob, tick: datetime | None, now: datetime) -> int:
+    """How many ticks from `tick` on are late by now; counted no further than `catch_up_limit`, and for `all` alone."""
+    if job.catch_up != "all" or tick is None or now - tick <= ON_TIME:
+        return 0
+    until = now - ON_TIME - timedelta(microseconds=1)
+    return 1 + len(fire_times_between(job.trigger, tick, until, job.catch_up_limit - 1))
 
 
 def first_due(trigger: Trigger, now: datetime) -> datetime | None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leveret_core.planning import MAX_TICKS, DueJob, plan
+from leveret_core.planning import MAX_TICKS, ON_TIME, DueJob, plan
 from leveret_core.triggers import Cron, Interval, Trigger
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -19,8 +19,9 @@ def due(
     catch_up: str = "latest",
     window: timedelta = timedelta(hours=1),
     runs_left: int | None = None,
+    limit: int = 1_000,
 ) -> DueJob:
-    return DueJob(trigger, next_fire_at, catch_up, window, runs_left)
+    return DueJob(trigger, next_fire_at, catch_up, window, runs_left, limit)
 
 
 def at(minutes: float) -> datetime:
@@ -59,6 +60,29 @@ def test_all_runs_every_late_tick_within_its_window() -> None:
     made = plan(due(catch_up="all", window=timedelta(minutes=5)), at(10))
     assert made.fire == [at(m) for m in range(5, 11)]
     assert made.missed == (5, NOON, at(4))
+
+
+def test_all_runs_no_more_than_the_newest_so_many_late_ticks() -> None:
+    made = plan(due(catch_up="all", limit=3), at(10))
+    # Late are those before at(9).
+    assert made.fire == [at(m) for m in range(6, 11)]
+    assert made.missed == (6, NOON, at(5))
+
+
+def test_the_limit_counts_late_ticks_that_this_step_does_not_reach() -> None:
+    every_second, now = Interval(every=1, start_at=NOON), NOON + timedelta(hours=1)
+    job, missed, fired = due(trigger=every_second, catch_up="all", window=timedelta(days=1), limit=700), 0, list[datetime]()
+    while job.next_fire_at <= now:
+        made = plan(job, now)
+        # Nothing is missed any more once the first has run.
+        assert not (fired and made.missed)
+        fired += made.fire
+        missed += made.missed[0] if made.missed else 0
+        assert made.next_fire_at is not None
+        job = due(made.next_fire_at, trigger=every_second, catch_up="all", window=timedelta(days=1), limit=700)
+    assert len(fired) == 700 + 61
+    assert missed == 3601 - 761
+    assert fired == [now - timedelta(seconds=s) for s in range(760, -1, -1)]
 
 
 def test_none_records_every_late_tick() -> None:
@@ -100,17 +124,21 @@ def test_a_long_outage_is_worked_off_in_bounded_steps_and_every_tick_is_accounte
     minutes=st.integers(0, 3000),
     catch_up=st.sampled_from(["latest", "all", "none"]),
     window=st.integers(0, 4000),
+    limit=st.integers(1, 1200),
 )
-def test_no_tick_is_lost_and_none_is_counted_twice(minutes: int, catch_up: str, window: int) -> None:
+def test_no_tick_is_lost_and_none_is_counted_twice(minutes: int, catch_up: str, window: int, limit: int) -> None:
     now = at(minutes)
     seen: list[datetime] = []
+    ran: list[datetime] = []
     next_fire_at: datetime | None = NOON
     while next_fire_at is not None and next_fire_at <= now:
-        made = plan(due(next_fire_at, catch_up=catch_up, window=timedelta(minutes=window)), now)
+        made = plan(due(next_fire_at, catch_up=catch_up, window=timedelta(minutes=window), limit=limit), now)
         seen += made.fire
+        ran += [tick for tick in made.fire if now - tick > ON_TIME]
         if made.missed:
             count, first, last = made.missed
             seen += [t for t in (at(m) for m in range(minutes + 1)) if first <= t <= last and t not in made.fire]
             assert count <= MAX_TICKS
         next_fire_at = made.next_fire_at
     assert sorted(seen) == [at(m) for m in range(minutes + 1)]
+    assert len(ran) <= (limit if catch_up == "all" else 1)
