@@ -11,6 +11,7 @@ from leveret_core.errors import InvalidInput
 
 _ID = re.compile(rb"1:(\d{1,19})")
 _TIME = re.compile(rb"2:(-?\d{1,18})")
+_TIME_AND_ID = re.compile(rb"3:(-?\d{1,18}):(\d{1,18})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LOG_CURSOR = re.compile(r"(\d{1,9}):(\d{1,9})")
@@ -52,6 +53,29 @@ def decode_time_cursor(cursor: str | None) -> datetime | None:
         raise _wrong() from error
 
 
+def encode_end_cursor(last: tuple[datetime, int] | None) -> str | None:
+    """The cursor of the page after what ended at a time and has an id; None when there is none."""
+    if last is None:
+        return None
+    body = b"3:%d:%d" % ((last[0] - _EPOCH) // _MICROSECOND, last[1])
+    return base64.urlsafe_b64encode(body).decode().rstrip("=")
+
+
+def decode_end_cursor(cursor: str | None) -> tuple[datetime, int] | None:
+    """The time and id that `encode_end_cursor` was given.
+
+    Raises:
+        InvalidInput: it is not one of ours, or one of another listing.
+    """
+    if cursor is None:
+        return None
+    match = _match(cursor, _TIME_AND_ID)
+    try:
+        return _EPOCH + int(match[1]) * _MICROSECOND, int(match[2])
+    except OverflowError as error:
+        raise _wrong() from error
+
+
 def encode_log_cursor(attempt: int, seq: int) -> str:
     """The cursor of the log records after record `seq` of `attempt`. Clients may make it themselves, to follow a log."""
     return f"{attempt}:{seq}"
@@ -72,13 +96,17 @@ def decode_log_cursor(cursor: str | None) -> tuple[int, int]:
 
 
 def _number(cursor: str, form: re.Pattern[bytes]) -> int:
+    return int(_match(cursor, form)[1])
+
+
+def _match(cursor: str, form: re.Pattern[bytes]) -> re.Match[bytes]:
     try:
         match = form.fullmatch(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError) as error:
         raise _wrong() from error
     if match is None:
         raise _wrong()
-    return int(match[1])
+    return match
 
 
 def _wrong() -> InvalidInput:

@@ -14,6 +14,8 @@ TAGS = [
     {"name": "jobs", "description": "What to run, and when."},
     {"name": "schedules", "description": "When a trigger would be due."},
     {"name": "occurrences", "description": "Planned runs: what became of them, and what to do about them."},
+    {"name": "backfills", "description": "Fire times of the past that run because somebody asked for them."},
+    {"name": "dead letters", "description": "Occurrences that failed for good and wait for somebody to deal with them."},
     {"name": "rate limits", "description": "How many occurrences of a type start within a time."},
     {"name": "system", "description": "Workers, the dispatcher, health."},
 ]

@@ -167,7 +167,8 @@ class Control:
             "a live occurrence of a limited job has no slot": """select o.id from occurrence o join job j on j.id = o.job_id
                 left join backfill b on b.id = o.backfill_id
                 where coalesce(b.concurrency, j.concurrency) <> 'allow'
-                and o.state in ('pending', 'running', 'cancelling', 'retrying') and not exists (select from slot s where s.occurrence_id = o.id)""",
+                and o.state in ('pending', 'running', 'cancelling', 'retrying')
+                and not exists (select from slot s where s.occurrence_id = o.id)""",
             "more slots of a key than max_concurrent": """select j.id from job j join slot s on s.job_id = j.id
                 left join backfill b on s.key = 'backfill:' || b.id
                 group by j.id, s.key having count(*) > coalesce(min(b.max_concurrent), j.max_concurrent)""",
@@ -176,9 +177,11 @@ class Control:
             "somebody waits although a slot is free": """select o.id from job j join occurrence o on o.job_id = j.id
                 left join backfill b on b.id = o.backfill_id
                 where o.state = 'waiting' and (coalesce(b.concurrency, j.concurrency) = 'allow'
-                    or coalesce(b.max_concurrent, j.max_concurrent) > (select count(*) from slot s where s.job_id = j.id and s.key = o.concurrency_key))""",
+                    or coalesce(b.max_concurrent, j.max_concurrent) >
+                    (select count(*) from slot s where s.job_id = j.id and s.key = o.concurrency_key))""",
             "two wait under replace": """select min(o.id) from job j join occurrence o on o.job_id = j.id
-                where j.concurrency = 'replace' and o.state = 'waiting' and o.backfill_id is null group by j.id, o.concurrency_key having count(*) > 1""",
+                where j.concurrency = 'replace' and o.state = 'waiting' and o.backfill_id is null
+                group by j.id, o.concurrency_key having count(*) > 1""",
             "nobody makes room under replace": """select o.id from job j join occurrence o on o.job_id = j.id
                 where j.concurrency = 'replace' and o.state = 'waiting' and o.backfill_id is null and not exists (
                     select from slot s join occurrence h on h.id = s.occurrence_id

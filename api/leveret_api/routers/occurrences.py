@@ -35,16 +35,21 @@ async def list_occurrences(
     state: Annotated[list[State] | None, Query(description="One of these states.")] = None,
     type: Annotated[Text | None, Query(description="Exactly this type.")] = None,
     worker: Annotated[UUID | None, Query(description="Last attempted by this worker.")] = None,
+    backfill: Annotated[int | None, Query(ge=1, lt=2**63, description="Of this backfill.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> OccurrencePage:
     """List occurrences, newest first; those of one job, the latest planned first."""
     which = OccurrenceFilter(states=sorted(set(state or ())), type=type, worker_id=worker)
     db = services.database
-    if job is None:
+    ref = None if job is None else jobs.job_ref(job)
+    job_id = await jobs.resolve_job(db, ref) if isinstance(ref, str) else ref
+    if backfill is not None:
+        below = decode_cursor(cursor)
+        return _page(await reads.list_occurrences_of_backfill(db, backfill, which, job_id=job_id, below=below, limit=limit))
+    if job_id is None:
         return _page(await reads.list_occurrences(db, which, below=decode_cursor(cursor), limit=limit))
-    ref, before = jobs.job_ref(job), decode_time_cursor(cursor)
-    job_id = ref if isinstance(ref, int) else await jobs.resolve_job(db, ref)
+    before = decode_time_cursor(cursor)
     return _page(await reads.list_occurrences_of(db, job_id, which, below=before, limit=limit))
 
 

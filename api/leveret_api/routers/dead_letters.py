@@ -1,0 +1,116 @@
+"""Dead letters over REST."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from leveret_api.cursors import decode_end_cursor, encode_end_cursor
+from leveret_api.openapi import refusals
+from leveret_api.routers.parameters import ACTOR, Cursor, Limit, checked_reason
+from leveret_api.routers.parameters import Text as AnyText
+from leveret_api.schemas.dead_letters import (
+    DeadLetter,
+    DeadLetterDiscard,
+    DeadLetterFilter,
+    DeadLetterPage,
+    DeadLetterRequeue,
+    DeadLettersDiscarded,
+    DeadLettersRequeued,
+    Refusal,
+    Text,
+)
+from leveret_api.services import Services, ServicesDep
+from leveret_core.errors import InvalidInput
+from leveret_core.hints import Hint
+from leveret_core.store import dead_letters, jobs
+
+router = APIRouter(prefix="/api/v1/dead-letters", tags=["dead letters"])
+
+
+@router.get("", operation_id="listDeadLetters", responses=refusals(404))
+async def list_dead_letters(
+    services: ServicesDep,
+    job: Annotated[
+        AnyText | None, Query(description="Id of a job, which may be deleted, or the name of one that exists.")
+    ] = None,
+    type: Annotated[AnyText | None, Query(description="Exactly this type.")] = None,
+    search: Annotated[Text | None, Query(description="A part of the error's type or message, or of the reason.")] = None,
+    since: Annotated[datetime | None, Query(description="Ended at this time or later; without an offset in UTC.")] = None,
+    until: Annotated[datetime | None, Query(description="Ended before this time; without an offset in UTC.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> DeadLetterPage:
+    """List occurrences that failed for good and were neither requeued nor discarded since, the last to end first."""
+    below = decode_end_cursor(cursor)
+    which = await _filter(services, DeadLetterFilter(job=job, type=type, search=search, since=since, until=until))
+    page = await dead_letters.list_dead_letters(services.database, which, below=below, limit=limit)
+    return DeadLetterPage(items=[DeadLetter.of(row) for row in page.rows], next_cursor=encode_end_cursor(page.next))
+
+
+@router.post("/requeue", operation_id="requeueDeadLetters", responses=refusals(404, 413))
+async def requeue_dead_letters(body: DeadLetterRequeue, services: ServicesDep) -> DeadLettersRequeued:
+    """Run dead letters again, each as a new occurrence under the policy of its job. Asking twice requeues nothing twice."""
+    edit = dead_letters.payload_editor(body.payload, body.payload_patch, limit=services.settings.payload_limit)
+    dealt = await dead_letters.requeue_dead_letters(
+        services.database,
+        await _choice(services, body.filter, body.ids),
+        limit=body.limit,
+        edit=edit,
+        actor=ACTOR,
+        dry_run=body.dry_run,
+    )
+    if dealt.made:
+        _tell(services, [*dealt.ids, *dealt.made])
+        services.hints.send(Hint("wake"))
+    return DeadLettersRequeued(
+        requeued=len(dealt.made),
+        remaining=dealt.remaining,
+        ids=dealt.ids,
+        refused=[Refusal(**asdict(refusal)) for refusal in dealt.refused],
+    )
+
+
+@router.post("/discard", operation_id="discardDeadLetters", responses=refusals(404))
+async def discard_dead_letters(body: DeadLetterDiscard, services: ServicesDep) -> DeadLettersDiscarded:
+    """Take dead letters out of the view. Their history stays."""
+    dealt = await dead_letters.discard_dead_letters(
+        services.database,
+        await _choice(services, body.filter, body.ids),
+        limit=body.limit,
+        reason=checked_reason(body.reason),
+        actor=ACTOR,
+        dry_run=body.dry_run,
+    )
+    discarded = 0 if body.dry_run else len(dealt.ids)
+    if discarded:
+        _tell(services, dealt.ids)
+    return DeadLettersDiscarded(discarded=discarded, remaining=dealt.remaining, ids=dealt.ids)
+
+
+async def _choice(services: Services, filter: DeadLetterFilter | None, ids: Sequence[int] | None) -> dead_letters.Choice:
+    if (filter is None) == (ids is None):
+        raise InvalidInput.at("filter", "or ids is needed, and not both; an empty filter is all dead letters")
+    return await _filter(services, filter) if filter is not None else list(dict.fromkeys(ids or ()))
+
+
+async def _filter(services: Services, given: DeadLetterFilter) -> dead_letters.DeadLetterFilter:
+    ref = jobs.job_ref(given.job) if isinstance(given.job, str) else given.job
+    job_id = await jobs.resolve_job(services.database, ref) if isinstance(ref, str) else ref
+    if job_id is not None and not 0 < job_id < 2**63:
+        raise InvalidInput.at("job", "is not an id of a job")
+    return dead_letters.DeadLetterFilter(
+        job_id=job_id, type=given.type, search=given.search, since=_instant(given.since), until=_instant(given.until)
+    )
+
+
+def _instant(at: datetime | None) -> datetime | None:
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+
+
+def _tell(services: Services, ids: Sequence[int]) -> None:
+    services.hints.send(Hint("occurrences", tuple(ids)))

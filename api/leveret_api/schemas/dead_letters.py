@@ -1,0 +1,113 @@
+"""Dead letters: occurrences that failed for good, until somebody requeues or discards them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any
+
+import asyncpg
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from leveret_api.schemas.occurrences import AttemptError, Occurrence
+from leveret_core.payload import text_problem
+from leveret_core.store.dead_letters import COUNTED, MAX_AT_ONCE
+
+
+def _storable(text: str) -> str:
+    if problem := text_problem(text):
+        raise ValueError(problem)
+    return text
+
+
+Text = Annotated[str, Field(max_length=500), AfterValidator(_storable)]
+
+
+class DeadLetter(Occurrence):
+    """An occurrence that failed for good. Its traceback, payload and attempts are those of the occurrence."""
+
+    error: AttemptError | None
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> DeadLetter:
+        """The dead letter in a row of `dead_letters/list`."""
+        parsed = {name: None if row[name] is None else json.loads(row[name]) for name in ("progress", "error")}
+        return cls.model_validate(dict(row) | parsed)
+
+
+class DeadLetterPage(BaseModel):
+    """A page of dead letters, the last to end first. A short page need not be the last: see `next_cursor`."""
+
+    items: list[DeadLetter]
+    next_cursor: str | None
+
+
+class DeadLetterFilter(BaseModel):
+    """Which dead letters; what is left out lets all pass, and so does an empty filter."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job: Text | int | None = Field(
+        default=None, description="Id of a job, which may be deleted, or the name of one that exists.", examples=["digest"]
+    )
+    type: Text | None = Field(default=None, description="Exactly this type.")
+    search: Text | None = Field(
+        default=None, description="A part of the error's type or message, or of the reason.", examples=["ConnectionRefused"]
+    )
+    since: datetime | None = Field(default=None, description="Ended at this time or later; without an offset in UTC.")
+    until: datetime | None = Field(default=None, description="Ended before this time; without an offset in UTC.")
+
+
+class _Chosen(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    filter: DeadLetterFilter | None = Field(default=None, description="Those it lets pass; goes without `ids`.")
+    ids: list[Annotated[int, Field(ge=1, lt=2**63)]] | None = Field(
+        default=None, max_length=MAX_AT_ONCE, description="These; those that are no dead letters are passed over."
+    )
+    limit: int = Field(default=100, ge=1, le=MAX_AT_ONCE, description="How many in this call, at most.")
+    dry_run: bool = Field(default=False, description="Only tell which ones it would be.")
+
+
+class DeadLetterRequeue(_Chosen):
+    """Requeues dead letters, those that ended first going first."""
+
+    payload: dict[str, Any] | None = Field(default=None, description="For all of them, instead of their own.")
+    payload_patch: dict[str, Any] | None = Field(
+        default=None,
+        description="JSON merge patch (RFC 7396) of each payload: null takes a name out.",
+        examples=[{"server": "mail2.example.org", "debug": None}],
+    )
+
+
+class DeadLetterDiscard(_Chosen):
+    """Takes dead letters out of the view."""
+
+    reason: str | None = Field(default=None, description="For the audit.", examples=["the customers were told"])
+
+
+class Refusal(BaseModel):
+    """A dead letter that stays one, and why."""
+
+    id: int
+    reason: str
+
+
+class _Dealt(BaseModel):
+    ids: list[int] = Field(description="The dead letters it was; in a dry run, those it would try.")
+    remaining: int = Field(description=f"How many of those chosen are dead letters still; counted up to {COUNTED}.")
+
+
+class DeadLettersRequeued(_Dealt):
+    """What was requeued. Ask again while some remain, and something was requeued."""
+
+    requeued: int
+    refused: list[Refusal] = Field(
+        description="Some that stay although chosen: their job lets no more run just now, or the payload is too large."
+    )
+
+
+class DeadLettersDiscarded(_Dealt):
+    """What was discarded. Ask again while some remain."""
+
+    discarded: int
