@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from leveret.commands import api, bench, dev, doctor, jobs, migrate, occurrences, schedule, version, work, workers
+from leveret.commands import (
+    api,
+    backfills,
+    bench,
+    dead_letters,
+    dev,
+    doctor,
+    jobs,
+    migrate,
+    occurrences,
+    schedule,
+    version,
+    work,
+    workers,
+)
 from leveret.commands._errors import explain
 from leveret.commands._output import printable
 
@@ -26,6 +40,8 @@ app.command("migrate")(migrate.migrate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(occurrences.app, name="occurrences")
+app.add_typer(backfills.app, name="backfills")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(workers.app, name="workers")
 app.add_typer(schedule.app, name="schedule")
 app.command("bench")(bench.bench)

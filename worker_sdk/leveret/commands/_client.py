@@ -59,12 +59,12 @@ class Client:
         """
         return self.send("GET", path, query=query)[1]
 
-    def pages(self, path: str, *, limit: int, **query: object) -> list[Any]:
+    def pages(self, path: str, *, limit: int, page_size: int = 500, **query: object) -> list[Any]:
         """At most `limit` items of a listing, from as many pages as that takes."""
         items: list[Any] = []
         cursor: str | None = None
         while len(items) < limit:
-            page = self.get(path, limit=min(limit - len(items), 500), cursor=cursor, **query)
+            page = self.get(path, limit=min(limit - len(items), page_size), cursor=cursor, **query)
             items += page["items"]
             cursor = page.get("next_cursor")
             if cursor is None:

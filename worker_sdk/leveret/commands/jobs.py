@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
 from leveret.commands._client import DEFAULT_URL, Client, Url, ref
+from leveret.commands._json_object import json_object
 from leveret.commands._output import AsJson, seconds, show_json, show_table, when
+from leveret.commands._times import duration, instant
+from leveret.commands.backfills import start_backfill
 from leveret.commands.job_sources import apply_source, importing
 from leveret_core.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True, help="See and change jobs.")
 app.command("apply")(apply_source)
+app.command("backfill")(start_backfill)
 app.add_typer(importing, name="import")
 
 Ref = Annotated[str, typer.Argument(metavar="JOB", help="Name or id of the job.")]
@@ -95,7 +99,7 @@ def create(
     optional: dict[str, object] = {
         "description": description,
         "tags": tag,
-        "payload": _payload(payload),
+        "payload": json_object("--payload", payload),
         "concurrency": concurrency,
         "concurrency_key": concurrency_key,
         "priority": priority,
@@ -121,13 +125,23 @@ def create(
 def trigger(
     job: Ref,
     payload: Payload = None,
+    delay: Annotated[str | None, typer.Option(help="Later, such as 90, 10m or 1h30m from now.")] = None,
+    at: Annotated[str | None, typer.Option(help="At this ISO 8601 time; UTC unless it has an offset.")] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency key: asking again with it starts nothing new.")] = None,
     priority: Annotated[int | None, typer.Option(help="0 to 9, instead of the job's.")] = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Run a job now."""
-    body: dict[str, object] = {"payload": _payload(payload), "idempotency_key": key, "priority": priority}
+    """Run a job, now or later."""
+    if delay is not None and at is not None:
+        raise InvalidInput.at("", "give --delay or --at, not both")
+    body: dict[str, object] = {
+        "payload": json_object("--payload", payload),
+        "delay": None if delay is None else duration(delay, "--delay"),
+        "at": None if at is None else instant(at, "--at"),
+        "idempotency_key": key,
+        "priority": priority,
+    }
     with Client(url) as client:
         _, occurrence = client.send(
             "POST", f"jobs/{ref(job)}/trigger", {name: value for name, value in body.items() if value is not None}
@@ -136,6 +150,8 @@ def trigger(
         show_json(occurrence)
         return
     reason = f" ({occurrence['reason']})" if occurrence.get("reason") else ""
+    if occurrence["state"] == "scheduled":
+        reason = f" for {when(occurrence['scheduled_for'])}"
     typer.echo(f"occurrence {occurrence['id']} of {occurrence['job_name']} is {occurrence['state']}{reason}")
 
 
@@ -196,18 +212,6 @@ def _show_fields(job: dict[str, Any]) -> None:
 
 def _flag(value: bool | None) -> str | None:
     return None if value is None else str(value).lower()
-
-
-def _payload(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        value: object = json.loads(text)
-    except ValueError as error:
-        raise InvalidInput.at("--payload", f"is not JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise InvalidInput.at("--payload", 'must be a JSON object such as {"to": "ann@example.com"}')
-    return cast("dict[str, Any]", value)
 
 
 def _trigger(cron: str | None, every: float | None, at: str | None, tz: str | None) -> dict[str, object]:
