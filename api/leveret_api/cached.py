@@ -31,6 +31,10 @@ class Cached(Generic[T]):
         self._error: Exception | None = None
         self._expires = 0.0
 
+    def forget(self) -> None:
+        """Load anew when it is asked for next."""
+        self._expires = 0.0
+
     async def get(self) -> T:
         """The value, at most `max_age` seconds old.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 from redis.asyncio import Redis
 
+from leveret_api.cached import Cached
+from leveret_api.served import Served
 from leveret_core.broker.base import ServerBroker
 from leveret_core.errors import BrokerError
 from leveret_core.hints import Hint, Hints
@@ -46,6 +48,19 @@ class Services:
     redis: Redis | None
     leads: Callable[[], bool] = _never
     draining: bool = False
+    served: Cached[Served] = field(init=False)
+    """What live workers serve; a few seconds old at most, less when a worker says hello."""
+
+    def __post_init__(self) -> None:
+        self.served = Cached(self._load_served, max_age=5.0)
+        self.hints.subscribe(self._heed)
+
+    async def _load_served(self) -> Served:
+        return Served(await self.database.fetch("reads/handlers"))
+
+    def _heed(self, hint: Hint) -> None:
+        if hint.topic in ("workers", "resync"):
+            self.served.forget()
 
     def job_changed(self, job_id: int, *, occurrences: bool = False) -> None:
         """Tell everybody that a job is another now, and with it perhaps its `occurrences`; call it after the commit."""

@@ -6,18 +6,35 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from importlib.metadata import version
 
 import asyncpg
 import msgspec
+from msgspec import UNSET
 
 from leveret_core import messages
 from leveret_core.failpoints import reach
 from leveret_core.hints import Hint, Hints
-from leveret_core.messages import Alive, Answer, Ask, Bye, Claim, Claimed, Goodbye, Heartbeat, Hello, Refused, Unknown, Welcome
+from leveret_core.messages import (
+    Alive,
+    Answer,
+    Ask,
+    Bye,
+    Claim,
+    Claimed,
+    Declare,
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Refused,
+    Unknown,
+    Welcome,
+)
 from leveret_core.retry import RetryPolicy
 from leveret_core.settings import Settings
 from leveret_core.store.database import UNAVAILABLE, Database, columns, sql
+from leveret_core.store.declarations import declare_jobs
 from leveret_dispatcher.settlement import Ending, settle
 
 log = logging.getLogger(__name__)
@@ -27,7 +44,7 @@ _GONE = "this worker is not known, or was declared lost"
 
 
 class ClaimDesk:
-    """Answers hello, claim, heartbeat and goodbye.
+    """Answers hello, declare, claim, heartbeat and goodbye.
 
     Args:
         settings: lease and heartbeat.
@@ -46,10 +63,16 @@ class ClaimDesk:
         replies: list[messages.Reply | None] = [None] * len(requests)
         claims = [(i, r) for i, r in enumerate(requests) if isinstance(r, Claim)]
         beats = [(i, r) for i, r in enumerate(requests) if isinstance(r, Heartbeat)]
-        others = [(i, r) for i, r in enumerate(requests) if isinstance(r, Hello | Goodbye)]
+        others = [(i, r) for i, r in enumerate(requests) if isinstance(r, Hello | Declare | Goodbye)]
 
-        async def single(index: int, request: Hello | Goodbye) -> None:
-            replies[index] = await (self._hello(request) if isinstance(request, Hello) else self._goodbye(request))
+        async def single(index: int, request: Hello | Declare | Goodbye) -> None:
+            match request:
+                case Hello():
+                    replies[index] = await self._hello(request)
+                case Declare():
+                    replies[index] = await self._declare(request)
+                case Goodbye():
+                    replies[index] = await self._goodbye(request)
 
         async def many_claims() -> None:
             for (index, _), reply in zip(claims, await self._claims([r for _, r in claims]), strict=True):
@@ -91,6 +114,22 @@ class ClaimDesk:
         self._hints.send(Hint("wake"))
         return Welcome(lease=self._settings.lease, heartbeat=self._settings.heartbeat, server=self._server)
 
+    async def _declare(self, declare: Declare) -> messages.Reply:
+        if (worker := _worker_id(declare.worker)) is None:
+            return Refused(reason="`worker` must be a UUID")
+        declared, changes = await declare_jobs(
+            self._db, worker, declare.jobs, payload_limit=self._settings.payload_limit, actor="code"
+        )
+        if declared is None:
+            return Unknown(reason=_GONE)
+        if changed := tuple(change.job_id for change in changes if change.changed):
+            log.info("claim desk: worker %s declares %d jobs anew", worker, len(changed))
+            self._hints.send(Hint("jobs", changed))
+            self._hints.send(Hint("wake"))
+        if any(change.moved for change in changes):
+            self._hints.send(Hint("occurrences"))
+        return declared
+
     async def _goodbye(self, goodbye: Goodbye) -> messages.Reply:
         if (worker := _worker_id(goodbye.worker)) is None:
             return Refused(reason="`worker` must be a UUID")
@@ -124,6 +163,8 @@ class ClaimDesk:
     async def _claims(self, claims: Sequence[Claim]) -> list[messages.Reply | None]:
         asks = [(worker, a.occurrence, a.attempt) for c in claims if (worker := _worker_id(c.worker)) for a in c.asks]
         asks.sort(key=lambda ask: ask[1])
+        history = sorted({id_ for c in claims if c.last_success for id_ in c.last_success})
+        succeeded: dict[int, datetime | None] = {}
         async with self._db.pool.acquire(timeout=5) as connection:
             given = await connection.fetch(sql("occurrences/claim"), *columns(asks, 3), timeout=5)
             found = {row["id"]: row for row in given}
@@ -131,6 +172,10 @@ class ClaimDesk:
             others = sorted({ask[1] for ask in asks} - found.keys())
             if others:
                 found |= {row["id"]: row for row in await connection.fetch(sql("occurrences/claimed"), others, timeout=5)}
+            if history:
+                # Only for the handlers that asked for it: the others cost no look at the job's past.
+                rows = await connection.fetch(sql("occurrences/last_success"), history, timeout=5)
+                succeeded = {row["id"]: row["last_success_at"] for row in rows}
             if unseen := list({ask[0] for ask in asks} - known):
                 known |= {row["id"] for row in await connection.fetch(sql("workers/known"), unseen, timeout=5)}
         if given:
@@ -142,13 +187,13 @@ class ClaimDesk:
             if worker is None or worker not in known:
                 replies.append(Unknown(reason=_GONE))
                 continue
-            answers = [_answer(ask, worker, found.get(ask.occurrence)) for ask in claim.asks]
+            answers = [_answer(ask, worker, found.get(ask.occurrence), succeeded.get(ask.occurrence)) for ask in claim.asks]
             # An occurrence that another transaction held just now has no answer yet; the worker asks for it again.
             replies.append(Claimed(answers=[a for a in answers if a is not None]))
         return replies
 
 
-def _answer(ask: Ask, worker: uuid.UUID, row: asyncpg.Record | None) -> Answer | None:
+def _answer(ask: Ask, worker: uuid.UUID, row: asyncpg.Record | None, last_success_at: datetime | None) -> Answer | None:
     """The answer about one attempt, read from its row after the compare-and-set: the same one however often it is asked."""
     if row is None:
         return Answer(occurrence=ask.occurrence, attempt=ask.attempt, status="stale")
@@ -171,6 +216,8 @@ def _answer(ask: Ask, worker: uuid.UUID, row: asyncpg.Record | None) -> Answer |
         scheduled_for=row["scheduled_for"],
         timeout=row["timeout"],
         max_attempts=_decode_policy(row["retry"]).max_attempts,
+        checkpoint=UNSET if row["checkpoint"] is None else msgspec.Raw(row["checkpoint"].encode()),
+        last_success_at=last_success_at,
     )
 
 

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET
 
 from leveret_core.broker.base import EventMessage
 from leveret_core.failpoints import reach
 from leveret_core.hints import Hint, Hints
-from leveret_core.messages import BadMessage, Event, Finished, Log, Progress, decode_events, encode
+from leveret_core.messages import MAX_CHECKPOINT, BadMessage, Checkpoint, Event, Finished, Log, Progress, decode_events, encode
+from leveret_core.policy import DEFAULT_SNOOZES
 from leveret_core.settings import Settings
 from leveret_core.store.database import UNAVAILABLE, Connection, Database, columns, sql
 from leveret_core.store.slots import release
@@ -107,6 +109,7 @@ class Ingestor:
         succeeded = [e for e in finished if e.outcome == "succeeded"]
         others = [e for e in finished if e.outcome != "succeeded"]
         progress = {(i.event.occurrence, i.event.token): i.event for i in items if isinstance(i.event, Progress)}
+        saved = {(i.event.occurrence, i.event.token): i.event for i in items if isinstance(i.event, Checkpoint)}
         logs = [(i.worker, i.event) for i in items if isinstance(i.event, Log) and i.event.seq <= self._settings.log_limit * 2]
         may_fail = sorted({e.occurrence for e in others if e.outcome in MAY_FAIL})
         settled, recovered = Settled(), set[int]()
@@ -116,6 +119,8 @@ class Ingestor:
                 await connection.fetch(sql("slots/lock_jobs"), sorted({e.occurrence for e in finished}), may_fail)
             if progress:
                 await connection.execute(sql("occurrences/progress"), *_progress_columns(list(progress.values())))
+            if saved:
+                await connection.execute(sql("occurrences/checkpoint"), *_checkpoint_columns(list(saved.values())))
             if succeeded:
                 settled, recovered = await self._succeed(connection, succeeded)
             if others:
@@ -125,7 +130,8 @@ class Ingestor:
                 await connection.execute(sql("occurrences/insert_logs"), *_log_columns(logs))
             reach("before_ingest_commit")
         known = {e.occurrence for e in succeeded}.difference(settled.changed)
-        settled.changed.extend({e.occurrence for e in progress.values()} - set(settled.changed))
+        reported = {occurrence for occurrence, _ in (*progress, *saved)}
+        settled.changed.extend(reported - set(settled.changed))
         self._tell(settled)
         if logs:
             self._hints.send(Hint("logs", tuple({event.occurrence for _, event in logs})))
@@ -157,11 +163,14 @@ class Ingestor:
             occurrence=event.occurrence,
             outcome=event.outcome,
             claim=(event.attempt, event.token),
-            error=None if error is None else _error_json(error.type, error.message, error.traceback),
-            reason=clean_text(error.message[:500]) if error is not None and event.outcome == "cancelled" else None,
+            error=None
+            if error is None or event.outcome == "skipped"
+            else _error_json(error.type, error.message, error.traceback),
+            reason=clean_text(error.message[:500]) if error is not None and event.outcome in ("cancelled", "skipped") else None,
             duration=max(0.0, event.duration),
             may_retry=event.retry,
             retry_after=event.retry_after,
+            max_snoozes=DEFAULT_SNOOZES if event.max_snoozes is UNSET else event.max_snoozes,
         )
 
     def _tell(self, settled: Settled) -> None:
@@ -194,6 +203,20 @@ def _progress_columns(events: Sequence[Progress]) -> list[list[object]]:
         for e in sorted(events, key=lambda e: e.occurrence)
     ]
     return columns(rows, 5)
+
+
+def _checkpoint_columns(events: Sequence[Checkpoint]) -> list[list[object]]:
+    rows = [
+        (e.occurrence, e.attempt, uuid.UUID(e.token), e.seq, _checkpoint(e)) for e in sorted(events, key=lambda e: e.occurrence)
+    ]
+    return columns(rows, 5)
+
+
+def _checkpoint(event: Checkpoint) -> str:
+    raw = bytes(event.data)
+    if len(raw) > MAX_CHECKPOINT:
+        raise ValueError(f"the checkpoint has {len(raw)} bytes; at most {MAX_CHECKPOINT} are kept")
+    return clean_json(raw).decode()
 
 
 def _log_columns(logs: Sequence[tuple[uuid.UUID, Log]]) -> list[list[object]]:

@@ -23,13 +23,14 @@ class Ending:
 
     Args:
         occurrence: whose attempt.
-        outcome: `failed`, `timed_out`, `cancelled`, `released` or `lost`.
+        outcome: as `policy.Ended`.
         claim: (attempt, token) that the row must still hold; None for endings that the server decides itself.
         error: JSON text of the error, if there is one.
         reason: shown with a final state.
         duration: seconds by the worker's clock, None when only the server knows.
         may_retry: as `policy.Ended`.
         retry_after: as `policy.Ended`.
+        max_snoozes: as `policy.Ended`.
     """
 
     occurrence: int
@@ -40,6 +41,7 @@ class Ending:
     duration: float | None = None
     may_retry: bool = True
     retry_after: float | None = None
+    max_snoozes: int = policy.DEFAULT_SNOOZES
 
 
 @dataclass
@@ -51,7 +53,7 @@ class Settled:
     jobs: list[int] = field(default_factory=list[int])
 
 
-MAY_FAIL = frozenset({"failed", "timed_out", "lost"})
+MAY_FAIL = frozenset({"failed", "timed_out", "lost", "snoozed"})
 """Outcomes that may make an occurrence fail for good, which is counted in its job's row."""
 
 
@@ -68,7 +70,7 @@ async def settle(connection: Connection, endings: Sequence[Ending], recovered: C
         by_id.setdefault(ending.occurrence, []).append(ending)
     ids = sorted(by_id)
     await connection.fetch(sql("slots/lock_jobs"), ids, sorted({e.occurrence for e in endings if e.outcome in MAY_FAIL}))
-    steps: list[tuple[int, str, float | None, str | None, str | None, int, int, float | None]] = []
+    steps: list[tuple[int, str, float | None, str | None, str | None, int, int, float | None, int]] = []
     kept: list[tuple[int, str, str | None]] = []
     failed: list[failures.Failure] = []
     for row in await connection.fetch(sql("occurrences/load_running"), ids):
@@ -81,11 +83,13 @@ async def settle(connection: Connection, endings: Sequence[Ending], recovered: C
                 state=State(row["state"]),
                 outcome=current.outcome,
                 attempt=row["attempt"],
-                uncharged=row["lost_count"] + row["released_count"],
+                uncharged=row["lost_count"] + row["released_count"] + row["snoozed_count"],
                 lost_count=row["lost_count"],
                 policy=_decode_policy(row["retry"]),
                 may_retry=current.may_retry,
                 retry_after=current.retry_after,
+                snoozed=row["snoozed_count"],
+                max_snoozes=current.max_snoozes,
             )
         )
         if following.state in (State.RETRYING, State.PENDING):
@@ -102,13 +106,14 @@ async def settle(connection: Connection, endings: Sequence[Ending], recovered: C
                 int(current.outcome == "lost"),
                 int(current.outcome == "released"),
                 current.duration,
+                int(current.outcome == "snoozed"),
             )
         )
     if not steps:
         return Settled()
     if kept:
         await connection.execute(sql("occurrences/keep_attempts"), *columns(kept, 3))
-    ended = await connection.fetch(sql("occurrences/end_attempts"), *columns(steps, 8))
+    ended = await connection.fetch(sql("occurrences/end_attempts"), *columns(steps, 9))
     promoted = await release(connection, policy.final_ids((row["id"], State(row["state"])) for row in ended))
     disabled = await failures.count(connection, failed, recovered)
     wake = bool(promoted) or any(row["state"] in ("retrying", "pending") for row in ended)

@@ -10,11 +10,14 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from leveret_core.errors import LeveretError
 
 PROTOCOL_VERSION = 1
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+MAX_CHECKPOINT = 64 * 1024
+"""Bytes of JSON in a checkpoint, at most."""
 
 
 class BadMessage(LeveretError):
@@ -69,6 +72,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="cl
 
     worker: str
     asks: list[Ask]
+    last_success: list[int] | UnsetType = UNSET
+    """Occurrences among the asks whose handlers want to know about the last success of their job."""
     v: int = PROTOCOL_VERSION
 
 
@@ -89,7 +94,15 @@ class Goodbye(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     v: int = PROTOCOL_VERSION
 
 
-Request = Hello | Claim | Heartbeat | Goodbye
+class Declare(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="declare"):
+    """Jobs that the code of a worker declares, each an object as `POST /api/v1/jobs` takes it. Repeating it changes nothing."""
+
+    worker: str
+    jobs: list[dict[str, Any]]
+    v: int = PROTOCOL_VERSION
+
+
+Request = Hello | Claim | Heartbeat | Goodbye | Declare
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="welcome"):
@@ -120,6 +133,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scheduled_for: datetime | None = None
     timeout: float | None = None
     max_attempts: int = 1
+    checkpoint: msgspec.Raw | UnsetType = UNSET
+    """What an earlier attempt saved last."""
+    last_success_at: datetime | None = None
+    """For an ask in `last_success`: what the latest success of the job before this occurrence was scheduled for."""
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="claimed"):
@@ -130,10 +147,14 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
 
 class Alive(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="alive"):
-    """Answer to `Heartbeat`: the lease now lasts `lease` seconds from when the heartbeat was sent; `cancel` must stop."""
+    """Answer to `Heartbeat`: the lease now lasts `lease` seconds from when the heartbeat was sent; `cancel` must stop.
+
+    With `drain` the worker is to end: somebody wants it to, and it does not say yet that it does.
+    """
 
     lease: float
     cancel: list[Ask] = []
+    drain: bool = False
     v: int = PROTOCOL_VERSION
 
 
@@ -151,6 +172,21 @@ class Bye(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="bye"
     v: int = PROTOCOL_VERSION
 
 
+class DeclaredJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one declared job. `superseded`: workers of a newer release declare it otherwise, and theirs holds."""
+
+    name: str
+    result: Literal["created", "updated", "unchanged", "superseded"]
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="declared"):
+    """Answer to `Declare`, in the order of its jobs. With `problems`, a text for each wrong field, nothing was changed."""
+
+    jobs: list[DeclaredJob] = []
+    problems: list[str] = []
+    v: int = PROTOCOL_VERSION
+
+
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="refused"):
     """The request was wrong, and repeating it will not help."""
 
@@ -158,7 +194,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     v: int = PROTOCOL_VERSION
 
 
-Reply = Welcome | Claimed | Alive | Unknown | Bye | Refused
+Reply = Welcome | Claimed | Alive | Unknown | Bye | Declared | Refused
 
 # --- events of workers, applied by the ingestor -----------------------------------------------------------------------
 
@@ -195,26 +231,38 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="log"
     fields: dict[str, Any] | None = None
 
 
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="checkpoint"):
+    """What the attempt has done so far, for the next one if there has to be one: any JSON. Only the latest is kept."""
+
+    occurrence: int
+    attempt: int
+    token: str
+    seq: int
+    data: msgspec.Raw
+
+
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="finished"):
     """The attempt ended after `duration` seconds.
 
     `failed` and `timed_out` are retried by the job's policy unless `retry` is false; `retry_after` (seconds) overrides its
-    delay. `released` hands the attempt back uncharged (the worker is draining).
+    delay. `released` hands the attempt back uncharged (the worker is draining). `skipped` ends the occurrence: there was
+    nothing to run. `snoozed` puts it off by `retry_after` seconds, uncharged, `max_snoozes` times at most.
     """
 
     occurrence: int
     attempt: int
     token: str
     seq: int
-    outcome: Literal["succeeded", "failed", "timed_out", "cancelled", "released"]
+    outcome: Literal["succeeded", "failed", "timed_out", "cancelled", "released", "skipped", "snoozed"]
     duration: float
     result: msgspec.Raw = msgspec.Raw(b"null")
     error: JobError | None = None
     retry: bool = True
     retry_after: float | None = None
+    max_snoozes: int | UnsetType = UNSET
 
 
-Event = Progress | Log | Finished
+Event = Progress | Log | Checkpoint | Finished
 
 
 class Events(msgspec.Struct, frozen=True, kw_only=True):

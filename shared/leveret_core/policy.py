@@ -7,7 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from leveret_core.retry import RetryPolicy
-from leveret_core.states import State
+from leveret_core.states import FINAL, State
+
+DEFAULT_SNOOZES = 100
+"""Snoozes of an occurrence unless its handler says otherwise; one more fails it, so that it cannot go on for ever unseen."""
+MAX_SNOOZES = 10_000
+MAX_SNOOZE = 30 * 86_400.0
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +106,15 @@ class Ended:
 
     Args:
         state: the occurrence's state when it ended, `running` or `cancelling`.
-        outcome: `failed`, `timed_out`, `cancelled`, `released` or `lost`.
+        outcome: `failed`, `timed_out`, `cancelled`, `skipped`, `snoozed`, `released` or `lost`.
         attempt: number of the attempt, 1 for the first.
-        uncharged: attempts before this one that were lost or released.
+        uncharged: attempts before this one that were lost, released or snoozed.
         lost_count: attempts lost before this one.
         policy: the occurrence's own copy of its job's policy.
         may_retry: False when the handler said that trying again is of no use.
         retry_after: seconds the handler asked to wait instead of the policy's delay.
+        snoozed: attempts before this one that were snoozed.
+        max_snoozes: how many of an occurrence its handler allows.
     """
 
     state: State
@@ -117,6 +125,8 @@ class Ended:
     policy: RetryPolicy
     may_retry: bool = True
     retry_after: float | None = None
+    snoozed: int = 0
+    max_snoozes: int = DEFAULT_SNOOZES
 
 
 @dataclass(frozen=True)
@@ -138,6 +148,12 @@ def after(ended: Ended, rng: random.Random | None = None) -> Next:
         return Next(State.CANCELLED)
     if ended.outcome == "released":
         return Next(State.PENDING)
+    if ended.outcome == "skipped":
+        return Next(State.SKIPPED, reason="its handler skipped it")
+    if ended.outcome == "snoozed":
+        if ended.snoozed >= min(ended.max_snoozes, MAX_SNOOZES):
+            return Next(State.FAILED, reason=f"snoozed {ended.snoozed} times, as often as its handler allows")
+        return Next(State.RETRYING, delay=min(max(0.0, ended.retry_after or 0.0), MAX_SNOOZE))
     if ended.outcome == "lost":
         lost = ended.lost_count + 1
         if lost >= ended.policy.max_lost:
@@ -155,4 +171,4 @@ def after(ended: Ended, rng: random.Random | None = None) -> Next:
 
 def final_ids(pairs: Iterable[tuple[int, State]]) -> list[int]:
     """The ids whose state holds no slot any more."""
-    return [id_ for id_, state in pairs if state in (State.SUCCEEDED, State.FAILED, State.TIMED_OUT, State.CANCELLED)]
+    return [id_ for id_, state in pairs if state in FINAL]

@@ -23,6 +23,9 @@ from leveret_core.messages import (
     Claim,
     Claimed,
     Control,
+    Declare,
+    Declared,
+    DeclaredJob,
     Doorbell,
     Event,
     Finished,
@@ -64,9 +67,12 @@ class FakeServers:
         unknown: worker ids that the desk does not know.
         answers: statuses that differ from `granted`; `busy` leaves an ask out of the reply.
         cancel: attempts named in answers to heartbeats.
+        drain: worker ids that answers to heartbeats tell to end.
         delay: seconds between a claim and its reply.
         hold_events: events are not confirmed.
         refuse: why every hello is refused.
+        problems: what is wrong with every declaration.
+        superseded: jobs that a newer release declares otherwise.
         event_workers: the incarnation that sent each of `events`.
     """
 
@@ -78,9 +84,12 @@ class FakeServers:
         self.hold_events = False
         self.delay = 0.0
         self.refuse = ""
+        self.problems: list[str] = []
+        self.superseded: set[str] = set()
         self.unknown: set[str] = set()
         self.answers: dict[Key, Literal["stale", "not_yet", "busy"]] = {}
         self.cancel: list[Ask] = []
+        self.drain: set[str] = set()
         self.requests: list[Request] = []
         self.request_threads: set[str] = set()
         self.events: list[Event] = []
@@ -174,13 +183,22 @@ class FakeServers:
                 return Refused(reason=self.refuse)
             case Hello():
                 return Welcome(lease=self.lease, heartbeat=self.heartbeat, server="test")
+            case Declare(jobs=jobs):
+                return self._declare([job["name"] for job in jobs])
             case Claim(asks=asks):
                 return Claimed(answers=list(self._claim(asks)))
             case Heartbeat():
-                return Alive(lease=self.lease, cancel=self.cancel)
+                return Alive(lease=self.lease, cancel=self.cancel, drain=request.worker in self.drain)
             case Goodbye():
                 self.unknown.add(request.worker)
                 return Bye(released=0)
+
+    def _declare(self, names: list[str]) -> Declared:
+        if self.problems:
+            return Declared(problems=self.problems)
+        return Declared(
+            jobs=[DeclaredJob(name=name, result="superseded" if name in self.superseded else "unchanged") for name in names]
+        )
 
     def _claim(self, asks: list[Ask]) -> Iterator[Answer]:
         for ask in asks:

@@ -15,11 +15,12 @@ from leveret.errors import (
     ConfigurationError,
     InvalidInput,
     LeveretError,
+    LifespanError,
     NoJobRunning,
     WrongPayload,
 )
-from leveret.outcomes import Cancel, Fail, Retry
-from leveret.registry import Handler, Registry, job
+from leveret.outcomes import Cancel, Fail, Retry, Skip, Snooze
+from leveret.registry import Handler, Registry, job, lifespan
 
 __all__ = [
     "BrokerError",
@@ -31,10 +32,14 @@ __all__ = [
     "InvalidInput",
     "JobContext",
     "LeveretError",
+    "LifespanError",
     "NoJobRunning",
     "Registry",
     "Retry",
+    "Skip",
+    "Snooze",
     "WrongPayload",
     "current",
     "job",
+    "lifespan",
 ]

@@ -19,7 +19,7 @@ from leveret._reporter import Ending
 from leveret._text import clean
 from leveret.context import JobContext
 from leveret.errors import WrongPayload
-from leveret.outcomes import Cancel, Fail, Outcome, Retry
+from leveret.outcomes import Cancel, Fail, Outcome, Retry, Skip, Snooze
 from leveret.registry import Handler
 from leveret_core.messages import JobError
 
@@ -122,6 +122,10 @@ def _ending_of_outcome(outcome: Outcome) -> Ending:
     match outcome:
         case Retry(after=after):
             return Ending("failed", error=error, retry_after=after)
+        case Snooze(after=after, limit=limit):
+            return Ending("snoozed", error=error if reason else None, retry_after=after, max_snoozes=limit)
+        case Skip():
+            return Ending("skipped", error=error if reason else None)
         case Cancel():
             return Ending("cancelled", error=error if reason else None)
         case Fail(retry=retry):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -10,15 +11,20 @@ import socket
 import uuid
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from leveret._lease import Lease, boot_time
 from leveret.config import WorkerConfig
 from leveret.errors import BrokerUnavailable, ConfigurationError
 from leveret_core.broker.base import WorkerBroker
-from leveret_core.messages import Goodbye, HandlerInfo, Hello, Refused, Welcome
+from leveret_core.messages import Declare, Declared, Goodbye, HandlerInfo, Hello, Refused, Unknown, Welcome
 
 log = logging.getLogger(__name__)
+
+DECLARE_INTERVAL = 300.0
+"""Seconds between two declarations of the jobs."""
+SUPERSEDED_INTERVAL = 60.0
+"""The same while a newer release declares one of them otherwise."""
 
 
 class Incarnation(NamedTuple):
@@ -36,9 +42,17 @@ class Membership:
         handlers: as announced.
         concurrency: slots in all, as announced.
         config: the worker's.
+        jobs: what the handlers' code declares, as `POST /api/v1/jobs` takes it.
     """
 
-    def __init__(self, broker: WorkerBroker, handlers: Sequence[HandlerInfo], concurrency: int, config: WorkerConfig) -> None:
+    def __init__(
+        self,
+        broker: WorkerBroker,
+        handlers: Sequence[HandlerInfo],
+        concurrency: int,
+        config: WorkerConfig,
+        jobs: Sequence[dict[str, Any]] = (),
+    ) -> None:
         self.incarnation = Incarnation(str(uuid.uuid4()), Lease(config.lease_margin))
         """The present one; replaced as a whole, because the heartbeat's thread reads it."""
         self.heartbeat = 5.0
@@ -49,6 +63,8 @@ class Membership:
         self._handlers = list(handlers)
         self._concurrency = concurrency
         self._config = config
+        self._jobs = list(jobs)
+        self._superseded: set[str] = set()
 
     @property
     def id(self) -> str:
@@ -61,13 +77,14 @@ class Membership:
         return self.incarnation.lease
 
     async def join(self) -> None:
-        """Say hello until a server answers.
+        """Say hello until a server answers, and have it make the jobs that the code declares.
 
         Raises:
-            ConfigurationError: the servers refuse this worker, and would again.
+            ConfigurationError: the servers refuse this worker or one of the jobs, and would again.
         """
         said = 0
         while True:
+            # Again with each try: the lease may have ended before a server could be asked about the jobs.
             hello = Hello(
                 worker=self.id,
                 name=self._config.name,
@@ -80,22 +97,63 @@ class Membership:
             sent_at = boot_time()
             try:
                 reply = await self._broker.request(hello, self._config.ask_timeout)
+                declared = await self._declare() if isinstance(reply, Welcome) and self._jobs else True
             except BrokerUnavailable as error:
                 if said % 10 == 0:
                     log.warning("no server answers; is `leveret api` running? Trying on (%s)", error)
                 said += 1
                 await asyncio.sleep(random.uniform(0.5, 1.5))
                 continue
-            if isinstance(reply, Welcome):
+            if isinstance(reply, Welcome) and declared:
                 self.lease.renew(sent_at, reply.lease)
                 self.heartbeat = reply.heartbeat
                 self.joined.set()
                 return
             if isinstance(reply, Refused):
                 raise ConfigurationError(f"the servers refuse this worker: {reply.reason}")
-            # An incarnation that was declared lost before it was welcome.
+            # An incarnation that was declared lost before it was welcome, or had declared its jobs.
             self.leave()
             await asyncio.sleep(random.uniform(0.2, 1.0))
+
+    async def stay_declared(self) -> None:
+        """Declare the jobs again from time to time: one that a newer release declares otherwise may be ours again by now."""
+        while self._jobs:
+            await self.joined.wait()
+            await asyncio.sleep((SUPERSEDED_INTERVAL if self._superseded else DECLARE_INTERVAL) * random.uniform(0.9, 1.1))
+            if not self.joined.is_set():
+                continue
+            try:
+                await self._declare()
+            except BrokerUnavailable as error:
+                log.debug("the jobs could not be declared again: %s", error)
+            except ConfigurationError as error:
+                log.error("%s", error)
+
+    async def _declare(self) -> bool:
+        """Have the servers make the jobs; False if they do not know this incarnation."""
+        reply = await self._broker.request(Declare(worker=self.id, jobs=self._jobs), self._config.ask_timeout)
+        if isinstance(reply, Unknown):
+            return False
+        if not isinstance(reply, Declared):
+            reason = reply.reason if isinstance(reply, Refused) else f"an answer of the wrong kind: {reply!r:.80}"
+            raise ConfigurationError(f"the servers refuse the jobs that the code declares: {reason}")
+        if reply.problems:
+            await self._forget_us()
+            problems = "\n  ".join(reply.problems)
+            raise ConfigurationError(f"the servers refuse jobs that the code declares:\n  {problems}")
+        superseded = {job.name for job in reply.jobs if job.result == "superseded"}
+        for job in reply.jobs:
+            if job.result in ("created", "updated"):
+                log.info("job %s was %s as its code declares it", job.name, job.result)
+        if new := superseded - self._superseded:
+            log.warning("workers of a newer release declare %s otherwise; theirs holds while they live", ", ".join(sorted(new)))
+        self._superseded = superseded
+        return True
+
+    async def _forget_us(self) -> None:
+        if not self.joined.is_set():  # nothing is held yet: no need for the servers to wait for the end of a lease
+            with contextlib.suppress(BrokerUnavailable):
+                await self._broker.request(Goodbye(worker=self.id), self._config.ask_timeout)
 
     def leave(self) -> None:
         """The incarnation is void: everything it held may be another's. Its successor has a new id and must join."""

@@ -82,6 +82,13 @@ class Parameters:
             arguments[self._context] = context
         return arguments
 
+    def check(self, payload: bytes) -> None:
+        """Raise `WrongPayload` unless `payload`, a JSON object, fits."""
+        try:
+            self._decode(payload)
+        except msgspec.DecodeError as error:
+            raise WrongPayload(_explain(error)) from None
+
     def _read(self, function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
         """The payload's fields as (name, type, default); notes the context's parameter and `**rest` on the way."""
         try:

@@ -1,24 +1,28 @@
-"""What one attempt says about itself: numbered log, progress and finished events."""
+"""What one attempt says about itself: numbered log, progress, checkpoint and finished events."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from leveret._text import clean
-from leveret_core.messages import Event, Finished, JobError, Log, Progress
+from leveret_core.messages import Checkpoint, Event, Finished, JobError, Log, Progress
 
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 MESSAGE_LIMIT = 8_192
 """Characters of one log message; longer ones lose their middle."""
+LINE_LIMIT = 65_536
+"""Characters that may be printed without the end of a line."""
 PROGRESS_INTERVAL = 0.1
-"""Seconds in which several reports of progress become one."""
+"""Seconds in which several reports of progress become one, and several checkpoints."""
 
 _NULL = msgspec.Raw(b"null")
 
@@ -26,11 +30,12 @@ _NULL = msgspec.Raw(b"null")
 class Ending(msgspec.Struct):
     """How an attempt ended, before it is sent: the fields of `Finished` that the handler decides."""
 
-    outcome: Literal["succeeded", "failed", "timed_out", "cancelled", "released"]
+    outcome: Literal["succeeded", "failed", "timed_out", "cancelled", "released", "skipped", "snoozed"]
     result: msgspec.Raw = _NULL
     error: JobError | None = None
     retry: bool = True
     retry_after: float | None = None
+    max_snoozes: int | UnsetType = UNSET
 
 
 class Reporter:
@@ -38,11 +43,26 @@ class Reporter:
 
     Args:
         sink: takes every event; called from the thread that reports, so it must be safe from any.
-        later: calls a function after some seconds, from any thread; gathers reports of progress.
+        later: calls a function after some seconds, from any thread; gathers progress and checkpoints.
         log_limit: log records passed on, at most; one more tells that the rest was left out.
+        capture: whose log records it takes, where several workers of a process capture them; None for anybody's.
     """
 
-    __slots__ = ("_later", "_log_seq", "_logs_left", "_progress", "_seq", "_sink", "attempt", "closed", "occurrence", "token")
+    __slots__ = (
+        "_checkpoint",
+        "_later",
+        "_lines",
+        "_log_seq",
+        "_logs_left",
+        "_progress",
+        "_seq",
+        "_sink",
+        "attempt",
+        "capture",
+        "closed",
+        "occurrence",
+        "token",
+    )
 
     def __init__(
         self,
@@ -53,7 +73,9 @@ class Reporter:
         attempt: int,
         token: str,
         log_limit: int,
+        capture: object = None,
     ) -> None:
+        self.capture = capture
         self.occurrence = occurrence
         self.attempt = attempt
         self.token = token
@@ -64,6 +86,9 @@ class Reporter:
         self._log_seq = itertools.count(1)
         self._seq = itertools.count(1)
         self._progress: tuple[float, str] | None = None
+        self._checkpoint: msgspec.Raw | None = None
+        self._lines: dict[int, str] = {}
+        """Thread → what it has printed of a line."""
 
     def log(self, level: Level, message: str, fields: dict[str, Any] | None = None, at: datetime | None = None) -> None:
         """Report one log record; `at` defaults to now. Ignored once the attempt has been reported as over."""
@@ -85,6 +110,16 @@ class Reporter:
             )
         )
 
+    def printed(self, text: str) -> None:
+        """Report the lines of `text` as log records; what follows the last line end waits for its own."""
+        thread = threading.get_ident()
+        text = self._lines.pop(thread, "") + text
+        *lines, rest = text.split("\n") if len(text) < LINE_LIMIT else [*text.split("\n"), ""]
+        for line in lines:
+            self._print(line)
+        if rest:
+            self._lines[thread] = rest
+
     def progress(self, fraction: float, message: str = "") -> None:
         """Report progress; of several reports within `PROGRESS_INTERVAL` the last counts.
 
@@ -100,9 +135,21 @@ class Reporter:
         if not armed:
             self._later(PROGRESS_INTERVAL, self._flush_progress)
 
+    def checkpoint(self, data: msgspec.Raw) -> None:
+        """Report a checkpoint (JSON); of several within `PROGRESS_INTERVAL` the last counts."""
+        if self.closed:
+            return
+        armed = self._checkpoint is not None
+        self._checkpoint = data
+        if not armed:
+            self._later(PROGRESS_INTERVAL, self._flush_checkpoint)
+
     def close(self, ending: Ending, duration: float) -> Finished:
         """The last event of the attempt, to be sent by the caller. Whatever is reported later is ignored."""
         self._flush_progress()
+        self._flush_checkpoint()
+        for rest in list(self._lines.values()):
+            self._print(rest)
         self.closed = True
         return Finished(
             occurrence=self.occurrence,
@@ -115,7 +162,12 @@ class Reporter:
             error=ending.error,
             retry=ending.retry,
             retry_after=ending.retry_after,
+            max_snoozes=ending.max_snoozes,
         )
+
+    def _print(self, line: str) -> None:
+        if line := line.rstrip():
+            self.log("info", line)
 
     def _flush_progress(self) -> None:
         latest, self._progress = self._progress, None
@@ -130,4 +182,12 @@ class Reporter:
                 fraction=latest[0],
                 message=clean(latest[1], MESSAGE_LIMIT),
             )
+        )
+
+    def _flush_checkpoint(self) -> None:
+        latest, self._checkpoint = self._checkpoint, None
+        if latest is None or self.closed:
+            return
+        self._sink(
+            Checkpoint(occurrence=self.occurrence, attempt=self.attempt, token=self.token, seq=next(self._seq), data=latest)
         )

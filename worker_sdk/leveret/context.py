@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Generator, MutableMapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from leveret._lifespan import NO_STATE, State
 from leveret._reporter import Reporter
-from leveret.errors import NoJobRunning
+from leveret.errors import LeveretError, NoJobRunning
+from leveret_core.messages import MAX_CHECKPOINT, encode
 
 JOB_LOGGER = "leveret.job"
 """The logger behind `JobContext.log`."""
@@ -39,18 +44,24 @@ class JobContext:
         scheduled_for: when the occurrence was due, UTC. It stays the same in every attempt.
         worker: id of this worker incarnation.
         timeout: seconds the attempt may take, or None.
+        checkpoint: what an earlier attempt saved last with `save_checkpoint`, as it comes back from JSON; None if none did. It
+            stays as it is while this attempt runs.
+        state: what the lifespans of the worker have made, by type: `ctx.state[Resources]`.
     """
 
     __slots__ = (
         "_cancelled",
+        "_last_success_at",
         "_log",
         "_reporter",
         "_started",
         "attempt",
+        "checkpoint",
         "job",
         "max_attempts",
         "occurrence",
         "scheduled_for",
+        "state",
         "timeout",
         "type",
         "worker",
@@ -66,6 +77,9 @@ class JobContext:
         max_attempts: int = 1,
         worker: str = "",
         timeout: float | None = None,
+        checkpoint: Any = None,
+        last_success_at: datetime | UnsetType | None = UNSET,
+        state: State = NO_STATE,
     ) -> None:
         self.occurrence = reporter.occurrence
         self.attempt = reporter.attempt
@@ -75,6 +89,9 @@ class JobContext:
         self.scheduled_for = scheduled_for
         self.worker = worker
         self.timeout = timeout
+        self.checkpoint = checkpoint
+        self.state = state
+        self._last_success_at = last_success_at
         self._reporter = reporter
         self._cancelled = False
         self._started = time.monotonic()
@@ -120,8 +137,51 @@ class JobContext:
         """
         self._reporter.progress(fraction, message)
 
+    @property
+    def last_success_at(self) -> datetime | None:
+        """What the latest success of the job before this occurrence was scheduled for, UTC; None when there was none.
+
+        What came up between that and `scheduled_for` is what this occurrence has to look at.
+
+        Raises:
+            LeveretError: the handler did not ask for it, with `@job(..., last_success=True)`.
+        """
+        if self._last_success_at is UNSET:
+            raise LeveretError("ctx.last_success_at is only known to handlers that ask for it: @job(..., last_success=True)")
+        return self._last_success_at
+
+    def save_checkpoint(self, data: object) -> Awaitable[None]:
+        """Keep `data` for the next attempt, should there have to be one: it finds them in `checkpoint`. From any thread.
+
+        Only the latest is kept. It is sent within 0.1 s, and before the end of the attempt; `await` does not wait for that. A
+        worker that is killed earlier leaves the one before.
+
+        Args:
+            data: what JSON can hold, or a Struct or dataclass; at most 64 KiB of JSON.
+
+        Raises:
+            TypeError: it cannot be stored as JSON.
+            ValueError: it is too large.
+        """
+        try:
+            encoded = encode(data)
+        except (TypeError, ValueError, RecursionError, NotImplementedError) as error:
+            raise TypeError(f"the checkpoint cannot be stored as JSON: {error}") from error
+        if len(encoded) > MAX_CHECKPOINT:
+            raise ValueError(f"the checkpoint has {len(encoded)} bytes of JSON; at most {MAX_CHECKPOINT} are kept")
+        self._reporter.checkpoint(msgspec.Raw(encoded))
+        return _SAVED
+
     def __repr__(self) -> str:
         return f"<JobContext {self.job} {self.type} occurrence={self.occurrence} attempt={self.attempt}>"
+
+
+class _Saved:
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+_SAVED = _Saved()
 
 
 def current() -> JobContext:

@@ -9,6 +9,7 @@ LeveretError
 ├── ConfigurationError      a setting is wrong; the message says what to do
 ├── BrokerError
 │   └── BrokerUnavailable   RabbitMQ did not answer in time
+├── LifespanError           a lifespan of the worker did not start; the message names it
 ├── WrongPayload            the payload does not fit the handler's parameters; the attempt fails and is not retried
 └── NoJobRunning            `current()` was called outside of a handler
 """
@@ -33,6 +34,7 @@ __all__ = [
     "Conflict",
     "InvalidInput",
     "LeveretError",
+    "LifespanError",
     "NoJobRunning",
     "NotFound",
     "Problem",
@@ -44,6 +46,10 @@ __all__ = [
 
 class WrongPayload(LeveretError):
     """The payload does not fit the handler's parameters; the message names the field."""
+
+
+class LifespanError(LeveretError):
+    """A lifespan did not start; the message names it and what it raised."""
 
 
 class NoJobRunning(LeveretError):

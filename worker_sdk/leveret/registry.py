@@ -8,10 +8,12 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar, Unpack
 
+from leveret._lifespan import LifespanFunction, check_lifespan, name_of
 from leveret._parameters import Parameters, code_of
+from leveret._schedule import Overlap, Schedule, definition_of
 from leveret.errors import ConfigurationError, InvalidInput
 from leveret_core.messages import HandlerInfo
 from leveret_core.patterns import check_pattern, matches
@@ -20,6 +22,7 @@ DEFAULT_CONCURRENCY = 10
 MAX_CONCURRENCY = 50_000
 
 F = TypeVar("F", bound=Callable[..., Any])
+L = TypeVar("L", bound=LifespanFunction)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,9 @@ class Handler:
         concurrency: runs at the same time in one worker, at most.
         timeout: seconds an attempt may take, where its job does not say; None for no limit.
         process: run it in a child process of its own, which can be killed: for plain functions that keep a core busy.
+        last_success: whether it uses `ctx.last_success_at`, which costs the servers a look at the job's past.
+        jobs: the jobs of its type that are declared with it, as `POST /api/v1/jobs` takes them.
+        lifespans: of the registry it is in; a worker that serves it lives in them.
 
     Raises:
         InvalidInput: one of them cannot work; the message says why.
@@ -42,6 +48,9 @@ class Handler:
     concurrency: int = DEFAULT_CONCURRENCY
     timeout: float | None = None
     process: bool = False
+    last_success: bool = False
+    jobs: tuple[dict[str, Any], ...] = ()
+    lifespans: Sequence[LifespanFunction] = ()
     kind: Literal["async", "thread", "process"] = field(init=False)
     parameters: Parameters = field(init=False, repr=False)
 
@@ -70,6 +79,11 @@ class Handler:
         code = code_of(self.function) if callable(self.function) else type(self.function)
         return f"{code.__module__}.{code.__qualname__}"
 
+    @property
+    def doc(self) -> str:
+        """The first paragraph of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").split("\n\n")[0][:1000]
+
     def info(self) -> HandlerInfo:
         """The handler as announced to the servers."""
         return HandlerInfo(
@@ -78,15 +92,16 @@ class Handler:
             name=self.name,
             timeout=self.timeout,
             schema=self.parameters.schema,
-            doc=(inspect.getdoc(self.function) or "").split("\n\n")[0][:1000],
+            doc=self.doc,
         )
 
 
 class Registry:
-    """Handlers by pattern. `@leveret.job` adds to a registry of the process; one's own serve tests and embedding."""
+    """Handlers by pattern, and lifespans. `@leveret.job` adds to one of the process; one's own serve tests and embedding."""
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
+        self._lifespans: list[LifespanFunction] = []
 
     @property
     def handlers(self) -> list[Handler]:
@@ -97,9 +112,11 @@ class Registry:
         self,
         pattern: str,
         *,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        concurrency: int | Overlap = DEFAULT_CONCURRENCY,
         timeout: float | None = None,
         process: bool = False,
+        last_success: bool = False,
+        **schedule: Unpack[Schedule],
     ) -> Callable[[F], F]:
         """Make a function the handler of all job types that match `pattern`. The function itself stays as it is.
 
@@ -107,29 +124,68 @@ class Registry:
 
         Args:
             pattern: a type such as `sendemail.welcome`, or with `*` for one word and `#` for any number of words.
-            concurrency: runs at the same time in one worker, at most. Default 10.
+            concurrency: runs at the same time in one worker, at most; default 10. With a schedule, a word instead (`skip`,
+                `queue`, `replace` or `allow`) is the job's concurrency policy.
             timeout: seconds an attempt may take, where its job does not say. Default: no limit.
             process: run it in a child process that can be killed; for plain functions that keep a core busy. Default: no.
+            last_success: whether the handler uses `ctx.last_success_at`. Default: no.
+            schedule: `cron=` or `every=`, and other fields of `Schedule`, make a job of this type when a worker starts.
 
         Raises:
-            InvalidInput: the pattern is wrong or already served, or the function cannot be a handler.
+            InvalidInput: the pattern is wrong or already served, the function cannot be a handler, or the schedule is wrong.
         """
         if not isinstance(pattern, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # the user may not check types
             raise InvalidInput.at("pattern", "write @job('sendemail.*'): the pattern of the job types comes first")
 
+        overlap = concurrency if isinstance(concurrency, str) else None
+        slots = DEFAULT_CONCURRENCY if isinstance(concurrency, str) else concurrency
+
         def register(function: F) -> F:
-            self.add(Handler(function, pattern, concurrency, timeout, process))
+            handler = Handler(function, pattern, slots, timeout, process, last_success, lifespans=self._lifespans)
+            declared = definition_of(
+                schedule,
+                type=pattern,
+                where=f"@job({pattern!r}) on {handler.name}",
+                overlap=overlap,
+                timeout=timeout,
+                doc=handler.doc,
+                parameters=handler.parameters,
+            )
+            self.add(handler if declared is None else replace(handler, jobs=(declared,)))
             return function
 
         return register
+
+    def lifespan(self, function: L) -> L:
+        """Make an async generator function a lifespan of the workers that serve this registry.
+
+        It is run to its `yield` before a worker takes work, and from there after the last run has ended. What it yields is
+        found by its type in `ctx.state`. Several are entered in the order of their definition.
+
+        Args:
+            function: without parameters; yields once, an object or nothing.
+
+        Raises:
+            InvalidInput: it is not an async generator function, or wants arguments.
+        """
+        check_lifespan(function)
+        names = [name_of(each) for each in self._lifespans]
+        if name_of(function) in names:
+            # Its module was loaded again.
+            self._lifespans[names.index(name_of(function))] = function
+        else:
+            self._lifespans.append(function)
+        return function
 
     def add(self, handler: Handler) -> None:
         """Add a handler; one of the same name (its module was loaded again) is replaced.
 
         Raises:
-            InvalidInput: another function serves the pattern.
+            InvalidInput: another function serves the pattern, or the same one declares a job twice.
         """
         other = self._handlers.get(handler.pattern)
+        if other is not None and other.function is handler.function and (other.jobs or handler.jobs):
+            handler = _joined(other, handler)
         if other is not None and other.name != handler.name:
             raise InvalidInput.at(
                 "pattern",
@@ -138,16 +194,32 @@ class Registry:
         self._handlers[handler.pattern] = handler
 
     def clear(self) -> None:
-        """Forget all handlers, before their modules are imported again."""
+        """Forget everything, before the modules are imported again."""
         self._handlers.clear()
+        self._lifespans = []
 
     def of(self, function: Callable[..., Any]) -> Handler | None:
         """The first handler made of `function`, if any."""
         return next((handler for handler in self._handlers.values() if handler.function is function), None)
 
 
+def _joined(first: Handler, second: Handler) -> Handler:
+    """One function under two `@job` with the same pattern: one handler with the jobs of both."""
+    where = f"@job({first.pattern!r}) on {first.name}"
+    for name in ("concurrency", "timeout", "process", "last_success"):
+        if getattr(first, name) != getattr(second, name):
+            raise InvalidInput.at(
+                where, f"stands there twice, with {name} {getattr(first, name)!r} and {getattr(second, name)!r}"
+            )
+    names = {job["name"] for job in first.jobs}
+    if twice := [job["name"] for job in second.jobs if job["name"] in names]:
+        raise InvalidInput.at(where, f"declares the job {twice[0]} twice; give one of them another name=")
+    return replace(second, jobs=first.jobs + second.jobs)
+
+
 default_registry = Registry()
 job = default_registry.job
+lifespan = default_registry.lifespan
 
 
 def import_handlers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -9,6 +10,7 @@ from fastapi.responses import Response as Answer
 
 from leveret_api.cursors import decode_cursor, encode_cursor
 from leveret_api.openapi import refusals
+from leveret_api.payload_checks import check_changes, check_definition, check_runs
 from leveret_api.routers.parameters import (
     ACTOR,
     Cursor,
@@ -20,16 +22,19 @@ from leveret_api.routers.parameters import (
     checked_reason,
     tag,
 )
+from leveret_api.routers.triggers import wanted_run
 from leveret_api.schemas.jobs import Job, JobCreate, JobPage, JobPatch, JobPut, PauseRequest
 from leveret_api.schemas.occurrences import Occurrence, TriggerRequest
 from leveret_api.schemas.triggers import FireTimes
 from leveret_api.services import Services, ServicesDep
 from leveret_core import triggers
 from leveret_core.errors import Conflict, InvalidInput
+from leveret_core.hints import Hint
 from leveret_core.payload import encode_payload
 from leveret_core.store import commands, jobs, reads
 from leveret_core.store.jobs import Change, VersionMismatch
 from leveret_core.store.reads import JobFilter
+from leveret_core.store.scheduled import schedule_runs
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 
@@ -38,6 +43,7 @@ router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 async def create_job(body: JobCreate, services: ServicesDep, response: Response) -> Job:
     """Create a job. It is due from now on, never for the past."""
     definition = body.definition(services.settings.payload_limit)
+    await check_definition(services, definition)
     change = await jobs.create_job(services.database, definition, actor=ACTOR)
     return await _changed(services, change, response)
 
@@ -49,13 +55,22 @@ async def list_jobs(
     tag: Annotated[Text | None, Query(description="With this tag.")] = None,
     paused: Annotated[bool | None, Query(description="Only paused jobs, or only others.")] = None,
     search: Annotated[Text | None, Query(max_length=200, description="A part of the name, type or description.")] = None,
+    served: Annotated[bool | None, Query(description="Only jobs whose type a live worker serves, or only others.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JobPage:
     """List jobs, newest first."""
-    which = JobFilter(type=type, tag=tag, paused=paused, search=search)
+    serving = await services.served.get()
+    which = JobFilter(
+        type=type,
+        tag=tag,
+        paused=paused,
+        search=search,
+        served=served,
+        served_types=serving.expression if served is not None else "",
+    )
     page = await reads.list_jobs(services.database, which, below=decode_cursor(cursor), limit=limit)
-    return JobPage(items=[Job.of(row) for row in page.rows], next_cursor=encode_cursor(page.next))
+    return JobPage(items=[Job.of(row, serving) for row in page.rows], next_cursor=encode_cursor(page.next))
 
 
 @router.get("/{ref}", operation_id="getJob", responses=refusals(404))
@@ -78,6 +93,7 @@ async def put_job(
 ) -> Job:
     """Make the job of this name be as defined, whether it exists or not. The same again changes nothing."""
     definition = body.definition(name, services.settings.payload_limit)
+    await check_definition(services, definition)
     change = await jobs.put_job(services.database, definition, actor=ACTOR, version=if_match)
     return await _changed(services, change, response)
 
@@ -85,11 +101,13 @@ async def put_job(
 @router.patch("/{ref}", operation_id="editJob", responses=refusals(404, 409, 412, 413))
 async def edit_job(ref: JobRefDep, body: JobPatch, services: ServicesDep, if_match: IfMatch, response: Response) -> Job:
     """Change some fields of a job. A new trigger counts from now; an edit never fires the past."""
+    changes = body.changes()
+    await check_changes(services, ref, changes)
     try:
         change = await jobs.edit_job(
             services.database,
             ref,
-            body.changes(),
+            changes,
             actor=ACTOR,
             version=if_match if if_match is not None else body.version,
             payload_limit=services.settings.payload_limit,
@@ -122,16 +140,27 @@ async def trigger_job(
     body: TriggerRequest | None = None,
     idempotency_key: Annotated[str | None, Header(description="As `idempotency_key` in the body.")] = None,
 ) -> Occurrence:
-    """Run a job now, also a paused one. Its concurrency policy holds: the occurrence may have to wait, or be skipped."""
+    """Run a job now or later, also a paused one. What is to run later is `scheduled` until then, and can be cancelled.
+
+    The job's concurrency policy holds as soon as the run is due: it may have to wait, or be skipped.
+    """
     body = body or TriggerRequest()
-    key = checked_key(body.idempotency_key, "idempotency_key")
+    job_id = await jobs.resolve_job(services.database, ref)
+    wanted = wanted_run(services, job_id, body)
+    key = wanted.idempotency_key
     header = checked_key(idempotency_key, "Idempotency-Key")
     if key is not None and header is not None and key != header:
         raise InvalidInput.at("idempotency_key", "is not the one in the header Idempotency-Key")
+    await check_runs(services, [(job_id, wanted.payload, "")])
+    if wanted.delay or (wanted.at is not None and wanted.at > await services.database.fetchval("jobs/clock")):
+        wanted = replace(wanted, idempotency_key=key or header)
+        (planned,) = await schedule_runs(services.database, [wanted], actor=ACTOR)
+        services.hints.send(Hint("scheduled"))
+        return await occurrence_made(services, planned.occurrence_id, response, created=planned.created)
     triggered = await commands.trigger_job(
         services.database,
-        await jobs.resolve_job(services.database, ref),
-        payload=payload_bytes(services, body.payload),
+        job_id,
+        payload=None if wanted.payload is None else wanted.payload.encode(),
         idempotency_key=key or header,
         priority=body.priority,
         actor=ACTOR,
@@ -156,7 +185,8 @@ async def resume_job(ref: JobRefDep, services: ServicesDep, response: Response) 
 @router.get("/{ref}/next", operation_id="nextFireTimes", responses=refusals(404))
 async def next_fire_times(ref: JobRefDep, services: ServicesDep, count: Annotated[int, Query(ge=1, le=1000)] = 5) -> FireTimes:
     """When a job will be due; for a paused one, when it would be."""
-    job = Job.of(await reads.get_job(services.database, await jobs.resolve_job(services.database, ref)))
+    row = await reads.get_job(services.database, await jobs.resolve_job(services.database, ref))
+    job = Job.of(row, await services.served.get())
     left = count if job.max_runs is None else max(0, min(count, job.max_runs - job.runs))
     trigger = triggers.load(job.trigger.model_dump())
     now = await services.database.fetchval("jobs/clock")
@@ -190,4 +220,4 @@ async def _changed(services: Services, change: Change, response: Response) -> Jo
 async def _job(services: Services, job_id: int, response: Response) -> Job:
     row = await reads.get_job(services.database, job_id)
     tag(response, row["version"])
-    return Job.of(row)
+    return Job.of(row, await services.served.get())

@@ -14,6 +14,7 @@ from leveret_api.metrics import CONTENT_TYPE, Metrics
 from leveret_api.openapi import refusals
 from leveret_api.routers.parameters import ACTOR
 from leveret_api.schemas.system import Alive, Dispatcher, Health, Overview, ServiceStates, Worker, WorkerList
+from leveret_api.schemas.types import JobTypeList
 from leveret_api.services import ServicesDep
 from leveret_api.status import Status
 from leveret_core.store import reads
@@ -29,9 +30,15 @@ async def list_workers(services: ServicesDep) -> WorkerList:
     return WorkerList(items=[Worker.of(row) for row in await reads.list_workers(services.database)])
 
 
+@router.get("/api/v1/types", operation_id="listTypes")
+async def list_types(services: ServicesDep) -> JobTypeList:
+    """List the types that live workers serve, with the schema of their payloads. At most a few seconds old."""
+    return JobTypeList.of(await services.served.get())
+
+
 @router.post("/api/v1/workers/{id}/drain", status_code=202, operation_id="drainWorker", responses=refusals(404, 409, 503))
 async def drain_worker(worker_id: Annotated[UUID, Path(alias="id")], services: ServicesDep) -> Worker:
-    """Tell a worker to take nothing more, finish what it runs, and end. Its next heartbeat shows it as `draining`."""
+    """Tell a worker to take nothing more, finish what it runs, and end. It shows as `draining` until it has."""
     return Worker.of(await drain(services.database, worker_id, tell=services.broker.tell_workers, actor=ACTOR))
 
 

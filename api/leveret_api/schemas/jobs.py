@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from leveret_api.schemas.triggers import TriggerBody
+from leveret_api.served import Served
 from leveret_core import triggers
 from leveret_core.errors import InvalidInput
 from leveret_core.job_definition import JobDefinition, check, define
@@ -201,6 +202,8 @@ class Job(BaseModel):
     tags: list[str]
     payload: Payload
     trigger: TriggerBody
+    source: Literal["api", "code"] = Field(description="`code`: a handler's `@job(..., cron=...)` declares it.")
+    served: bool = Field(description="Whether a live worker serves its type.")
     trigger_description: str = Field(examples=["every day at 06:00 Europe/Berlin"])
     concurrency: Concurrency
     concurrency_key: ConcurrencyKey
@@ -225,8 +228,8 @@ class Job(BaseModel):
     last_occurrence: LastOccurrence | None
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> Job:
-        """The job in a row of `reads/job`."""
+    def of(cls, row: asyncpg.Record, served: Served) -> Job:
+        """The job in a row of `reads/job`, while live workers serve `served`."""
         values = dict(row)
         trigger = triggers.load(json.loads(row["trigger"]))
         last = None
@@ -240,6 +243,8 @@ class Job(BaseModel):
                 "trigger": triggers.encode(trigger),
                 "trigger_description": _described(trigger),
                 "paused": row["paused_at"] is not None,
+                "source": "api" if row["declaration"] is None else "code",
+                "served": served.serves(row["type"]),
                 "last_occurrence": last,
             }
         )

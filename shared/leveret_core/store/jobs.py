@@ -99,14 +99,28 @@ async def put_job(db: Database, definition: JobDefinition, *, actor: str, versio
     while True:
         async with db.transaction() as connection:
             row = await connection.fetchrow(sql("jobs/lock"), None, definition.name)
-            if row is not None:
-                return await _update(connection, row, definition, actor=actor, version=version)
-            if version is not None:
+            if row is None and version is not None:
                 raise VersionMismatch(f"there is no job named {definition.name}")
-            made = await _insert(connection, definition, actor)
-            if made is not None:
-                return made
+            put = await put_in(connection, row, definition, actor=actor, version=version)
+            if put is not None:
+                return put
         # Another made it just now: the next turn finds that one.
+
+
+async def put_in(
+    connection: Connection, row: asyncpg.Record | None, definition: JobDefinition, *, actor: str, version: int | None = None
+) -> Change | None:
+    """As `put_job`, in the caller's transaction.
+
+    Args:
+        row: the job of that name as `jobs/lock` gave it; None when there is none.
+
+    Returns:
+        None when another transaction has just made a job of that name.
+    """
+    if row is None:
+        return await _insert(connection, definition, actor)
+    return await _update(connection, row, definition, actor=actor, version=version)
 
 
 async def edit_job(

@@ -16,4 +16,4 @@ from unnest($1::uuid[], $2::bigint[], $3::integer[]) as ask (worker_id, id, atte
 join live on live.id = ask.worker_id
 where o.id = ask.id and o.state::text = 'pending' and o.attempt + 1 = ask.attempt
 returning o.id, o.state::text, o.attempt, o.worker_id, o.claim_token, o.type, o.job_name, o.job_id, o.job_version,
-    o.payload::text, o.scheduled_for, o.timeout, o.retry::text
+    o.payload::text, o.scheduled_for, o.timeout, o.retry::text, o.checkpoint::text

@@ -1,0 +1,141 @@
+"""What live workers serve: the types, and the payloads that their handlers take."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, cast
+
+import asyncpg
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from referencing import Registry
+
+from leveret_core.errors import InvalidInput, Problem
+from leveret_core.patterns import matches
+
+MAX_PROBLEMS = 10
+"""Problems of a payload that are told at once."""
+MAX_MESSAGE = 200
+_REMEMBERED = 10_000
+"""Types whose answer is kept."""
+
+
+@dataclass(frozen=True)
+class ServedType:
+    """A handler of live workers. `schema` is the JSON Schema of its payload, if it told one; `workers` counts who has it."""
+
+    pattern: str
+    name: str
+    doc: str
+    schema: Mapping[str, Any] | None
+    workers: int
+
+
+class Served:
+    """What the live workers serve at a moment.
+
+    Args:
+        rows: of `reads/handlers`.
+    """
+
+    def __init__(self, rows: Iterable[asyncpg.Record]) -> None:
+        found: dict[str, ServedType] = {}
+        for row in rows:
+            for handler in json.loads(row["handlers"]):
+                one = ServedType(handler["pattern"], handler.get("name", ""), handler.get("doc", ""), handler.get("schema"), 0)
+                key = json.dumps([one.pattern, one.name, one.schema], sort_keys=True)
+                known = found.get(key, one)
+                found[key] = ServedType(one.pattern, one.name, one.doc, one.schema, known.workers + row["workers"])
+        self.types: Sequence[ServedType] = [found[key] for key in sorted(found)]
+        self._patterns = sorted({each.pattern for each in self.types})
+        self._serves: dict[str, bool] = {}
+        self._validators: dict[int, Draft202012Validator | None] = {}
+
+    def serves(self, job_type: str) -> bool:
+        """Whether the pattern of a live worker matches the type."""
+        known = self._serves.get(job_type)
+        if known is None:
+            if len(self._serves) >= _REMEMBERED:
+                self._serves.clear()
+            known = self._serves[job_type] = any(matches(pattern, job_type) for pattern in self._patterns)
+        return known
+
+    @property
+    def tells_schemas(self) -> bool:
+        """Whether any handler tells what payloads it takes."""
+        return any(each.schema is not None for each in self.types)
+
+    @property
+    def expression(self) -> str:
+        """A regular expression for Postgres that finds, behind a dot, the types that are served."""
+        words = {"*": r"\.[^.]+", "#": r"(\.[^.]+)*"}
+        patterns = ("".join(words.get(word, rf"\.{word}") for word in pattern.split(".")) for pattern in self._patterns)
+        return f"^({'|'.join(patterns)})$" if self._patterns else "^$"
+
+    async def check(self, job_type: str, payload: Mapping[str, Any]) -> None:
+        """Refuse a payload that no live handler of the type takes. Without one, and where one tells no schema, all pass.
+
+        Raises:
+            InvalidInput: names the fields at fault, as the handler sees it that takes the payload most nearly.
+        """
+        handlers = [each for each in self.types if matches(each.pattern, job_type)]
+        if handlers and all(each.schema is not None for each in handlers):
+            # Not on the event loop: a payload may be large, and a schema intricate.
+            problems = await asyncio.to_thread(self._problems, handlers, payload)
+            if problems:
+                raise InvalidInput(problems)
+
+    def _problems(self, handlers: Sequence[ServedType], payload: Mapping[str, Any]) -> list[Problem]:
+        nearest: list[Problem] | None = None
+        for handler in handlers:
+            validator = self._validator(handler)
+            if validator is None:
+                return []
+            try:
+                errors = list(islice(validator.iter_errors(payload), MAX_PROBLEMS))
+            except Exception:  # a schema that refers to what is not there, or that itself cannot be evaluated, refuses nothing
+                return []
+            problems = [problem for error in errors for problem in _problems_of(error, handler.name)][:MAX_PROBLEMS]
+            if not problems:
+                return []
+            if nearest is None or len(problems) < len(nearest):
+                nearest = problems
+        return nearest or []
+
+    def _validator(self, handler: ServedType) -> Draft202012Validator | None:
+        if id(handler) not in self._validators:
+            try:
+                Draft202012Validator.check_schema(handler.schema or {})
+                # An empty registry: what a worker announces makes no server fetch anything.
+                validator = Draft202012Validator(handler.schema or {}, registry=Registry())
+            except Exception:
+                validator = None
+            self._validators[id(handler)] = validator
+        return self._validators[id(handler)]
+
+
+def _problems_of(error: ValidationError, handler: str) -> list[Problem]:
+    by = f" (the handler is {handler})" if handler else ""
+    # Of several alternatives the one that fits best.
+    error = best_match([error]) or error
+    path = "payload" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    wanted = cast("Any", error.validator_value)
+    if error.validator == "required" and isinstance(error.instance, dict):
+        # jsonschema tells each missing field by an error of its own, whose text alone names it.
+        return [Problem(f"{path}.{name}", f"is required{by}") for name in wanted if error.message.startswith(f"{name!r} ")]
+    if error.validator == "additionalProperties" and wanted is False and isinstance(error.instance, dict):
+        known = set(error.schema.get("properties", ())) if isinstance(error.schema, dict) else set[str]()
+        return [
+            Problem(f"{path}.{name}", f"is not a field that the handler takes{by}")
+            for name in error.instance
+            if name not in known
+        ]
+    if error.validator == "type":
+        kinds = wanted if isinstance(wanted, str) else " or ".join(cast("list[str]", wanted))
+        return [Problem(path, f"must be of type {kinds}{by}")]
+    message = error.message if len(error.message) <= MAX_MESSAGE else error.message[: MAX_MESSAGE - 1] + "…"
+    return [Problem(path, message + by)]

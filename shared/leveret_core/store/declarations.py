@@ -1,0 +1,113 @@
+"""Jobs declared in the code of workers, made true by whichever worker comes first.
+
+A declaration is told by its digest. It changes its job once, when it comes into force; the same one again changes nothing,
+whatever people have done to the job since. One that was never seen is newer than the one in force, and replaces it. One that
+was in force before is an older release's (or one's that came back), and replaces it only when no live worker declares the one
+in force any more. So a rolling deploy changes each job once, however often its workers restart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from leveret_core.errors import InvalidInput, Problem
+from leveret_core.job_definition import JobDefinition, define
+from leveret_core.messages import Declared, DeclaredJob
+from leveret_core.store.database import Database, sql
+from leveret_core.store.jobs import Change, put_in
+
+MAX_JOBS = 1_000
+"""Jobs that one worker may declare."""
+
+
+async def declare_jobs(
+    db: Database, worker: UUID, jobs: Sequence[Mapping[str, Any]], *, payload_limit: int, actor: str
+) -> tuple[Declared | None, list[Change]]:
+    """Make true what a worker declares, where it is not.
+
+    Args:
+        worker: the incarnation that declares, which stands for it while it lives.
+        jobs: job definitions as JSON objects.
+        payload_limit: bytes of JSON a payload may have.
+        actor: for the audit.
+
+    Returns:
+        The answer to the worker, None when it is not known or has ended; and what has changed. A wrong definition stops all.
+    """
+    definitions, problems = _definitions(jobs, payload_limit)
+    digests = {values["name"]: digest_of(values) for values in jobs} if not problems else {}
+    if await db.fetchval("workers/declare", worker, sorted(digests.values())) is None:
+        return None, []
+    if problems:
+        return Declared(problems=problems), []
+    in_force = {row["name"]: row["declaration"] for row in await db.fetch("jobs/declared", list(digests))}
+    results: list[DeclaredJob] = []
+    changes: list[Change] = []
+    for definition in definitions:
+        name = definition.name
+        if in_force.get(name) == digests[name]:
+            results.append(DeclaredJob(name=name, result="unchanged"))
+            continue
+        try:
+            change = await _declare(db, definition, digests[name], actor)
+        except InvalidInput as error:
+            problems += _texts(name, error.problems)
+            continue
+        if change is None:
+            results.append(DeclaredJob(name=name, result="superseded"))
+            continue
+        changes.append(change)
+        results.append(
+            DeclaredJob(name=name, result="created" if change.created else "updated" if change.changed else "unchanged")
+        )
+    return Declared(jobs=results, problems=problems), changes
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """What tells a declaration from every other, of this job or another."""
+    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
+
+
+async def _declare(db: Database, definition: JobDefinition, digest: str, actor: str) -> Change | None:
+    # One transaction a job: whoever locks several locks them in the order of their ids, which only the jobs know.
+    while True:
+        async with db.transaction() as connection:
+            row = await connection.fetchrow(sql("jobs/lock"), None, definition.name)
+            if row is not None:
+                if row["declaration"] == digest:
+                    return Change(row["id"])
+                if digest in row["former_declarations"] and await connection.fetchval(
+                    sql("workers/stand_for"), row["declaration"]
+                ):
+                    return None
+            change = await put_in(connection, row, definition, actor=actor)
+            if change is not None:
+                await connection.execute(sql("jobs/declare"), change.job_id, digest)
+                return change
+        # Another worker of the same code made it just now: the next turn finds it.
+
+
+def _definitions(jobs: Sequence[Mapping[str, Any]], payload_limit: int) -> tuple[list[JobDefinition], list[str]]:
+    definitions: dict[str, JobDefinition] = {}
+    problems: list[str] = []
+    if len(jobs) > MAX_JOBS:
+        return [], [f"{len(jobs)} jobs are declared; at most {MAX_JOBS} are allowed"]
+    for values in jobs:
+        name = str(values.get("name", ""))[:200]
+        try:
+            definition = define(values, payload_limit=payload_limit)
+        except InvalidInput as error:
+            problems += _texts(name, error.problems)
+            continue
+        if definition.name in definitions:
+            problems.append(f"job {name}: is declared twice; give one of them another name=")
+        definitions[definition.name] = definition
+    return list(definitions.values()), problems
+
+
+def _texts(name: str, problems: Sequence[Problem]) -> list[str]:
+    return [f"job {name}: {problem.field}: {problem.message}" for problem in problems]
