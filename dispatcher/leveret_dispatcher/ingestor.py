@@ -149,7 +149,7 @@ class Ingestor:
         done = await connection.fetch(sql("occurrences/finish_succeeded"), *columns(rows, 6))
         ids = [row["id"] for row in done]
         promoted = await release(connection, ids)
-        return Settled([*ids, *promoted], bool(promoted)), {row["job_id"] for row in done}
+        return Settled([*ids, *promoted], bool(promoted)), {row["job_id"] for row in done if row["backfill_id"] is None}
 
     def _result(self, event: Finished) -> str:
         raw = bytes(event.result)

@@ -94,7 +94,8 @@ async def settle(connection: Connection, endings: Sequence[Ending], recovered: C
         )
         if following.state in (State.RETRYING, State.PENDING):
             kept.append((row["id"], current.outcome, current.error))
-        elif following.state in (State.FAILED, State.TIMED_OUT):
+        elif following.state in (State.FAILED, State.TIMED_OUT) and row["backfill_id"] is None:
+            # What fails in old ranges says nothing about the schedule, which a backfill must not stop.
             failed.append(failures.Failure(row["job_id"], current.error, current.reason or following.reason))
         steps.append(
             (

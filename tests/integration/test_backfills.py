@@ -41,12 +41,13 @@ def hours(count: int) -> list[datetime]:
 
 async def hourly(control: Control, **columns: Any) -> int:
     due = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    return await control.job(**({"trigger": EVERY_HOUR, "next_fire_at": due} | columns))
+    given: dict[str, Any] = {"trigger": EVERY_HOUR, "next_fire_at": due}
+    return await control.job(**(given | columns))
 
 
 async def start(control: Control, job: int, count: int, **wanted: Any) -> int:
     """A backfill of `count` hours."""
-    times = {"start_at": FIRST.isoformat(), "end_at": (FIRST + timedelta(hours=count, minutes=-1)).isoformat()}
+    times: dict[str, Any] = {"start_at": FIRST.isoformat(), "end_at": (FIRST + timedelta(hours=count, minutes=-1)).isoformat()}
     return await start_backfill(control.db, job, Wanted(**(times | wanted)), limit=100, actor="test")
 
 

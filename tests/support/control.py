@@ -96,7 +96,7 @@ class Control:
         return Reaper(term, lease=lease, grace=0, reachable=lambda: True, changed=lambda _: None)
 
     def backfiller(self, term: Term, ahead: int = 20) -> Backfiller:
-        return Backfiller(term, ahead=ahead, changed=self.created.extend, finished=lambda *_: None)
+        return Backfiller(term, ahead=ahead, changed=self.created.extend, finished=lambda _, __: None)
 
     def retrier(self, term: Term) -> Retrier:
         return Retrier(term, lambda _: None)
