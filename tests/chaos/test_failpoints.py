@@ -115,3 +115,40 @@ async def test_an_error_between_commit_and_publish_costs_no_more_than_the_ring_t
     await runs_reach(cluster, 20)
     await the_history_is_whole(cluster)
     assert first.process.returncode is None
+
+
+async def many_runs_are_planned(cluster: Cluster) -> int:
+    """Over REST and by a transaction of somebody's own, all due at one moment soon; returns how many."""
+    await cluster.job("later", concurrency="allow")
+    await cluster.job("line", concurrency="queue", max_concurrent=3)
+    items = [{"job": "later" if n % 10 else "line", "delay": 2} for n in range(400)]
+    await cluster.post("/triggers", {"items": items})
+    await cluster.sql("select leveret_trigger('later', at => now() + interval '2 seconds') from generate_series(1, 100)")
+    return 500
+
+
+async def each_planned_run_ran_once(cluster: Cluster, count: int) -> None:
+    await eventually(lambda: len(cluster.runs()) == count, timeout=30, interval=0.2)
+    await the_history_is_whole(cluster)
+    rows = await cluster.sql("select state, count(*) from occurrence group by state")
+    assert [tuple(row) for row in rows] == [("succeeded", count)]
+
+
+@pytest.mark.parametrize("step", ["in_promote_tx", "after_promote_commit"])
+async def test_the_leader_is_killed_while_it_admits_runs_that_were_planned(cluster: Cluster, step: str) -> None:
+    first = await armed(cluster, f"{step}=exit@2", LEVERET_SCHEDULE_BATCH="100")
+    count = await many_runs_are_planned(cluster)
+    await exited(first)
+    await each_planned_run_ran_once(cluster, count)
+
+
+@pytest.mark.parametrize("step", ["in_promote_tx", "after_promote_commit"])
+async def test_the_leader_is_stopped_while_it_admits_runs_that_were_planned_and_comes_back(cluster: Cluster, step: str) -> None:
+    first = await armed(cluster, f"{step}=stop@2", LEVERET_SCHEDULE_BATCH="100")
+    count = await many_runs_are_planned(cluster)
+    await stopped(first)
+    await cluster.leader()
+    await eventually(lambda: len(cluster.runs()) > count / 2, timeout=30, interval=0.2)
+    first.process.thaw()
+    cluster.replicas.append(first)
+    await each_planned_run_ran_once(cluster, count)
