@@ -6,8 +6,10 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from leveret_core.broker import events_feed
@@ -25,6 +27,9 @@ from leveret_core.messages import (
     Claim,
     Claimed,
     Control,
+    Declare,
+    Declared,
+    DeclaredJob,
     Doorbell,
     Drain,
     Goodbye,
@@ -449,6 +454,47 @@ async def test_a_worker_asks_from_the_loop_of_another_thread(brokers: Brokers) -
 
     assert not failures
     assert replies == [Alive(lease=number) for number in range(20)]
+
+
+async def test_a_declaration_and_its_answer_come_through_whole(brokers: Brokers) -> None:
+    server, worker = await brokers.server(), await brokers.worker()
+    heard: list[Request] = []
+    told = Declared(jobs=[DeclaredJob(name="report", result="superseded")], problems=["job x: type: is required"])
+
+    async def desk(requests: Sequence[Request]) -> Sequence[Reply]:
+        heard.extend(requests)
+        return [told] * len(requests)
+
+    await server.serve_claims(desk)
+    declare = Declare(worker="w", jobs=[{"name": "report", "payload": {"text": "Grüße", "list": [1, None, {"a": 0.5}]}}])
+    assert await worker.request(declare, 5) == told
+    assert heard == [declare]
+
+
+async def test_claims_carry_checkpoints_and_the_last_success_only_where_there_are_some(brokers: Brokers) -> None:
+    server, worker = await brokers.server(), await brokers.worker()
+    heard: list[Request] = []
+    with_both = Answer(
+        occurrence=1,
+        attempt=2,
+        status="granted",
+        checkpoint=msgspec.Raw(b'{"row": 7}'),
+        last_success_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    neither = Answer(occurrence=2, attempt=1, status="granted")
+
+    async def desk(requests: Sequence[Request]) -> Sequence[Reply]:
+        heard.extend(requests)
+        return [Claimed(answers=[with_both, neither])] * len(requests)
+
+    await server.serve_claims(desk)
+    reply = await worker.request(Claim(worker="w", asks=[Ask(1, 2), Ask(2, 1)], last_success=[1]), 5)
+    assert isinstance(reply, Claimed)
+    assert bytes(reply.answers[0].checkpoint or b"") == b'{"row": 7}'
+    assert reply.answers[0].last_success_at == with_both.last_success_at
+    assert reply.answers[1].checkpoint is msgspec.UNSET
+    await worker.request(Claim(worker="w", asks=[Ask(2, 1)]), 5)
+    assert [claim.last_success for claim in heard if isinstance(claim, Claim)] == [[1], msgspec.UNSET]
 
 
 async def test_callbacks_of_a_worker_in_another_thread_come_on_its_own_loop(brokers: Brokers) -> None:

@@ -121,8 +121,8 @@ def test_every_example_of_the_page_is_read_as_the_message_it_names() -> None:
     examples = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
     examples += [json.loads(text) for text in re.findall(r"`(\{.*?\})`", PAGE) if '"kind"' in text]
     decoders: dict[str, Any] = {
-        **dict.fromkeys(("hello", "claim", "heartbeat", "goodbye"), messages.decode_request),
-        **dict.fromkeys(("welcome", "claimed", "alive", "unknown", "bye", "refused"), messages.decode_reply),
+        **dict.fromkeys(("hello", "declare", "claim", "heartbeat", "goodbye"), messages.decode_request),
+        **dict.fromkeys(("welcome", "declared", "claimed", "alive", "unknown", "bye", "refused"), messages.decode_reply),
         **dict.fromkeys(("cancel", "drain"), messages.decode_control),
     }
     seen: set[str] = set()
@@ -138,13 +138,14 @@ def test_every_example_of_the_page_is_read_as_the_message_it_names() -> None:
         else:
             assert messages.decode_doorbell(body).occurrence == 1001
             seen.add("doorbell")
-    assert seen == {*decoders, "log", "progress", "finished", "doorbell"}
+    assert seen == {*decoders, "log", "progress", "checkpoint", "finished", "doorbell"}
 
 
 def test_the_page_names_every_field_of_every_message() -> None:
     structs = [
         *(messages.Doorbell, messages.HandlerInfo, messages.Hello, messages.Claim, messages.Heartbeat, messages.Goodbye),
         *(messages.Welcome, messages.Answer, messages.Claimed, messages.Alive, messages.Unknown, messages.Bye),
+        *(messages.Declare, messages.Declared, messages.DeclaredJob, messages.Checkpoint),
         *(messages.Refused, messages.JobError, messages.Progress, messages.Log, messages.Finished, messages.Events),
         *(messages.Cancel, messages.Drain),
     ]

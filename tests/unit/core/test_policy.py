@@ -96,13 +96,26 @@ def test_a_released_attempt_goes_back_to_pending() -> None:
     assert after(ended("released")) == Next(State.PENDING)
 
 
-@pytest.mark.parametrize("outcome", ["failed", "timed_out", "cancelled", "released", "lost"])
+def test_a_skip_ends_it_and_holds_no_slot() -> None:
+    following = after(ended("skipped"))
+    assert (following.state, following.reason) == (State.SKIPPED, "its handler skipped it")
+    assert final_ids([(1, following.state)]) == [1]
+
+
+def test_a_snooze_charges_nothing_until_there_were_too_many() -> None:
+    assert after(ended("snoozed", retry_after=60, attempt=1000, uncharged=999)) == Next(State.RETRYING, delay=60)
+    assert after(ended("snoozed", retry_after=60, snoozed=2, max_snoozes=3)).state is State.RETRYING
+    following = after(ended("snoozed", retry_after=60, snoozed=3, max_snoozes=3))
+    assert (following.state, following.reason) == (State.FAILED, "snoozed 3 times, as often as its handler allows")
+
+
+@pytest.mark.parametrize("outcome", ["failed", "timed_out", "cancelled", "released", "lost", "skipped", "snoozed"])
 def test_whatever_ends_an_attempt_that_is_being_cancelled_cancels_the_occurrence(outcome: str) -> None:
     assert after(ended(outcome, state=State.CANCELLING)).state is State.CANCELLED
 
 
 @given(
-    outcome=st.sampled_from(["failed", "timed_out", "cancelled", "released", "lost"]),
+    outcome=st.sampled_from(["failed", "timed_out", "cancelled", "released", "lost", "skipped", "snoozed"]),
     state=st.sampled_from([State.RUNNING, State.CANCELLING]),
     attempt=st.integers(1, 10),
     lost=st.integers(0, 5),

@@ -39,12 +39,16 @@ def test_the_public_names_are_these_and_sorted() -> None:
         "InvalidInput",
         "JobContext",
         "LeveretError",
+        "LifespanError",
         "NoJobRunning",
         "Registry",
         "Retry",
+        "Skip",
+        "Snooze",
         "WrongPayload",
         "current",
         "job",
+        "lifespan",
     ]
     assert leveret.__all__ == sorted(leveret.__all__)
     assert all(hasattr(leveret, name) for name in leveret.__all__)
