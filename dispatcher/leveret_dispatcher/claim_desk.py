@@ -149,12 +149,13 @@ class ClaimDesk:
     async def _heartbeats(self, beats: Sequence[Heartbeat]) -> list[messages.Reply]:
         ids = {beat.worker: _worker_id(beat.worker) for beat in beats}
         rows = [(ids[b.worker], b.running, b.draining) for b in {b.worker: b for b in beats}.values() if ids[b.worker]]
-        alive = {row["id"] for row in await self._db.fetch("workers/heartbeat", *columns(rows, 3), self._settings.lease)}
+        renewed = await self._db.fetch("workers/heartbeat", *columns(rows, 3), self._settings.lease)
+        alive = {row["id"]: row["drain"] for row in renewed}
         cancel: dict[uuid.UUID, list[Ask]] = {}
         for row in await self._db.fetch("occurrences/cancelling_of", list(alive)) if alive else []:
             cancel.setdefault(row["worker_id"], []).append(Ask(row["id"], row["attempt"]))
         return [
-            Alive(lease=self._settings.lease, cancel=cancel.get(worker, []))
+            Alive(lease=self._settings.lease, cancel=cancel.get(worker, []), drain=alive[worker])
             if (worker := ids[beat.worker]) is not None and worker in alive
             else Unknown(reason=_GONE)
             for beat in beats

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from leveret_core.errors import BrokerUnavailable
-from leveret_core.messages import Drain
+from leveret_core.messages import Alive, Drain, Heartbeat
 from support.api import Api, running_api
 from support.command_line import Done, command, run_leveret
 from support.control import Control
@@ -55,7 +55,7 @@ async def test_a_worker_is_told_and_the_audit_tells_who_asked(api: Api, control:
 
     told = await api.ok("POST", f"/workers/{worker}/drain", 202)
 
-    assert (told["id"], told["state"]) == (worker, "alive"), "draining is what the worker itself says"
+    assert (told["id"], told["state"]) == (worker, "draining")
     assert api.broker.words == [Drain(worker=worker)]
     assert await audited(api) == [("api", "drain", {"worker": worker, "name": "w"})]
 
@@ -72,20 +72,34 @@ async def test_a_worker_that_is_gone_or_unknown_is_not_told(api: Api, control: C
     assert (api.broker.words, await audited(api)) == ([], [])
 
 
-async def test_without_rabbitmq_the_answer_says_when_to_ask_again(
+async def test_a_word_that_nobody_heard_is_told_by_heartbeats_until_the_worker_drains(
     api: Api, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = await control.worker()
+    worker, other = await control.worker(), await control.worker()
 
     async def away(word: object) -> None:
         raise BrokerUnavailable("no connection")
 
     monkeypatch.setattr(api.broker, "tell_workers", away)
-    answer = await api.http.post(f"/api/v1/workers/{worker}/drain")
+    assert await beat(control, worker) is False
 
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-    assert "RabbitMQ" in answer.json()["detail"]
-    assert await audited(api) == [], "nobody was told"
+    told = await api.ok("POST", f"/workers/{worker}/drain", 202)
+
+    assert told["state"] == "draining"
+    assert len(await audited(api)) == 1
+    for _ in range(2):
+        assert await beat(control, worker) is True, "an answer may be lost, too"
+    assert await beat(control, worker, draining=True) is False, "it knows"
+    assert await beat(control, other) is False
+    states = {item["id"]: item["state"] for item in (await api.ok("GET", "/workers"))["items"]}
+    assert states == {worker: "draining", other: "alive"}
+
+
+async def beat(control: Control, worker: str, *, draining: bool = False) -> bool:
+    """Whether the answer to a heartbeat tells the worker to drain."""
+    (reply,) = await control.desk.answer([Heartbeat(worker=worker, running=1, draining=draining)])
+    assert isinstance(reply, Alive)
+    return reply.drain
 
 
 async def test_a_worker_drained_from_the_command_line_finishes_what_it_runs_and_ends(

@@ -11,10 +11,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
 
+import msgspec
+from msgspec import UNSET
+
 from leveret._claims import Claims
 from leveret._events import EventBuffer
 from leveret._held import Held, Key
 from leveret._lanes import SHORT, Lane, Lanes
+from leveret._lifespan import Lifespans
 from leveret._membership import Membership
 from leveret._reporter import Ending, Reporter
 from leveret._runner import Run
@@ -50,8 +54,14 @@ class Attempts:
     ) -> None:
         self.executor: Executor | None = None
         """For handlers that run in a thread."""
+        self.lifespans = Lifespans(())
+        """What handlers share."""
+        self.capture: object = None
+        """The log capture of this worker."""
         self.runs: set[Run] = set()
         """Runs under way, stuck ones included."""
+        self.finished = 0
+        """Runs that have ended."""
         self.lanes = lanes(self._ask, self._start)
         self.settling = Settling()
         self.events = EventBuffer(broker, config, self._confirmed)
@@ -62,6 +72,7 @@ class Attempts:
             on_answer=self._answered,
             on_unclaimed=self._hand_back,
             on_unknown=lambda worker: on_lost(worker, "the servers do not know this worker any more"),
+            room=self.events.room,
         )
         self._membership = membership
         self._config = config
@@ -138,7 +149,7 @@ class Attempts:
             self._end_unrun(held, "released")
 
     def _ask(self, held: Held) -> None:
-        self.claims.ask(held.key)
+        self.claims.ask(held.key, last_success=held.lane.handler.last_success)
 
     def _answered(self, answer: Answer) -> None:
         held = self._held[answer.occurrence, answer.attempt]
@@ -189,6 +200,7 @@ class Attempts:
             attempt=answer.attempt,
             token=answer.token,
             log_limit=self._config.log_limit,
+            capture=self.capture,
         )
         context = JobContext(
             reporter,
@@ -198,6 +210,9 @@ class Attempts:
             max_attempts=answer.max_attempts,
             worker=held.worker,
             timeout=answer.timeout if answer.timeout is not None else handler.timeout,
+            checkpoint=None if answer.checkpoint is UNSET else msgspec.json.decode(answer.checkpoint),
+            last_success_at=answer.last_success_at if handler.last_success else UNSET,
+            state=self.lifespans.state,
         )
         run = held.run = Run(
             handler,
@@ -222,12 +237,14 @@ class Attempts:
             self._forget(held, self.settling.ack)
             return
         held.over = True
+        held.answer = None  # its payload is not to wait for the confirmation
         self.events.finish(held.worker, reporter.close(ending, duration), held)
 
     def _freed(self, held: Held, duration: float) -> None:
         run, held.run = held.run, None  # the two name each other: let them go without the garbage collector
         assert run is not None
         self.runs.discard(run)
+        self.finished += 1
         self.lanes.finish(held.lane, duration)
 
     def _lease_is_over(self, held: Held) -> bool:
@@ -241,7 +258,9 @@ class Attempts:
     def _end_unrun(self, held: Held, outcome: Literal["cancelled", "released"]) -> None:
         assert held.answer is not None
         held.over = True
-        self.events.finish(held.worker, _unrun(held.answer, outcome), held)
+        end = _unrun(held.answer, outcome)
+        held.answer = None
+        self.events.finish(held.worker, end, held)
 
     def _confirmed(self, held: Held) -> None:
         self._forget(held, self.settling.ack)

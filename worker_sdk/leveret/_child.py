@@ -17,16 +17,18 @@ from typing import Any
 import msgspec
 
 from leveret._invocation import invoke_here
+from leveret._lifespan import State
 from leveret._log_capture import LogCapture
 from leveret._parameters import Parameters
 from leveret._reporter import Ending, Reporter
 from leveret.config import WorkerConfig
 from leveret.context import JobContext
 from leveret.registry import Handler
-from leveret_core.messages import Event, Finished, JobError, Log, encode
+from leveret_core.messages import Checkpoint, Event, Finished, JobError, Log, encode
 
 JOIN_TIMEOUT = 5.0
 """Seconds a child may take to end after its last word."""
+_NO_LIFESPANS = "a handler with process=True runs in a process of its own; open what it needs in the handler"
 
 # Forked from a small process without threads that has imported the handlers: quick, and safe beside our own threads.
 _processes = multiprocessing.get_context("forkserver")
@@ -62,6 +64,7 @@ class Child:
         """Run it, blocking this thread until the child has ended."""
         ours, theirs = _processes.Pipe()
         told = {name: getattr(self._context, name) for name in ("job", "type", "scheduled_for", "max_attempts", "worker")}
+        told |= {name: getattr(self._context, name) for name in ("checkpoint", "_last_success_at")}
         told |= {"occurrence": self._context.occurrence, "attempt": self._context.attempt, "timeout": self._context.remaining}
         arguments = (theirs, self._handler.function, self._payload, told, self._config)
         process = _processes.Process(target=_main, args=arguments, name="leveret-job", daemon=True)
@@ -100,10 +103,12 @@ class Child:
 
     def _take(self, event: Event) -> Ending | None:
         if isinstance(event, Finished):
-            return Ending(event.outcome, event.result, event.error, event.retry, event.retry_after)
+            return Ending(event.outcome, event.result, event.error, event.retry, event.retry_after, event.max_snoozes)
         reporter = self._context._reporter  # pyright: ignore[reportPrivateUsage]
         if isinstance(event, Log):
             reporter.log(event.level, event.message, event.fields, event.at)
+        elif isinstance(event, Checkpoint):
+            reporter.checkpoint(event.data)
         else:
             reporter.progress(event.fraction, event.message)
         return None
@@ -136,10 +141,10 @@ def _main(
 
     occurrence, attempt = told.pop("occurrence"), told.pop("attempt")
     reporter = Reporter(send, later, occurrence=occurrence, attempt=attempt, token="", log_limit=config.log_limit)
-    context = JobContext(reporter, **told)
+    context = JobContext(reporter, state=State(why=_NO_LIFESPANS), last_success_at=told.pop("_last_success_at"), **told)
     threading.Thread(target=_listen, args=(connection, context), daemon=True).start()
     logging.getLogger().setLevel(config.log_level.upper())
-    LogCapture(config.redact).install(config.log_level)
+    LogCapture(config.redact, printed=config.capture_print).install(config.log_level)
     started = time.monotonic()
     ending = invoke_here(function, Parameters(function, function.__name__), context, payload, config.result_limit)
     send(reporter.close(ending, time.monotonic() - started))

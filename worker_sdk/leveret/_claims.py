@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable
 from itertools import islice
 
+from msgspec import UNSET
+
 from leveret._held import Key
 from leveret._membership import Membership
 from leveret.config import WorkerConfig
@@ -37,6 +39,7 @@ class Claims:
         on_answer: called for each answer that somebody still waits for, and that the present incarnation got.
         on_unclaimed: called for a granted answer that nobody waits for any more.
         on_unknown: called with the incarnation that the servers do not know (any more).
+        room: nothing is asked for while it is not set.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Claims:
         on_answer: Callable[[Answer], None],
         on_unclaimed: Callable[[Answer], None],
         on_unknown: Callable[[str], None],
+        room: asyncio.Event,
     ) -> None:
         self.lead = 0.01
         """Seconds from a request to its answer, averaged."""
@@ -57,12 +61,14 @@ class Claims:
         self._on_answer = on_answer
         self._on_unclaimed = on_unclaimed
         self._on_unknown = on_unknown
-        self._asks: dict[Key, None] = {}
+        self._room = room
+        self._asks: dict[Key, bool] = {}
+        """Whether each wants the last success of its job."""
         self._wake = asyncio.Event()
 
-    def ask(self, key: Key) -> None:
-        """Ask for an attempt; asking twice is asking once."""
-        self._asks[key] = None
+    def ask(self, key: Key, *, last_success: bool = False) -> None:
+        """Ask for an attempt, and for the last success of its job if that is wanted; asking twice is asking once."""
+        self._asks[key] = last_success
         self._wake.set()
 
     def forget(self, key: Key) -> None:
@@ -83,6 +89,7 @@ class Claims:
         while True:
             await self._wake.wait()
             await self._membership.joined.wait()
+            await self._room.wait()
             if len(self._asks) < MAX_ASKS:
                 await asyncio.sleep(GATHER)
             self._wake.clear()
@@ -96,7 +103,9 @@ class Claims:
         clock = asyncio.get_running_loop().time
         sent_at = clock()
         try:
-            reply = await self._broker.request(Claim(worker=worker, asks=[Ask(*key) for key in keys]), self._timeout)
+            asks = [Ask(*key) for key in keys]
+            history = [key[0] for key in keys if self._asks[key]]
+            reply = await self._broker.request(Claim(worker=worker, asks=asks, last_success=history or UNSET), self._timeout)
         except BrokerUnavailable as error:
             log.info("%d claims were not answered, asking again (%s)", len(keys), error)
             await asyncio.sleep(random.uniform(*RETRY_PAUSE))

@@ -44,6 +44,7 @@ class Pulse:
             (a broker inside this process, for development).
         condition: read from the heartbeat's thread.
         on_cancel: attempts that must stop.
+        on_drain: somebody wants the worker to end.
         on_lost: the incarnation whose lease is over or that the servers do not know any more, and why.
     """
 
@@ -55,6 +56,7 @@ class Pulse:
         *,
         condition: Callable[[], Condition],
         on_cancel: Callable[[Sequence[Ask]], None],
+        on_drain: Callable[[], None],
         on_lost: Callable[[str, str], None],
     ) -> None:
         self._membership = membership
@@ -62,6 +64,7 @@ class Pulse:
         self._shared = shared
         self._condition = condition
         self._on_cancel = on_cancel
+        self._on_drain = on_drain
         self._on_lost = on_lost
         self._main = asyncio.get_running_loop()
         self._thread: threading.Thread | None = None
@@ -160,6 +163,8 @@ class Pulse:
             lease.renew(sent_at, reply.lease)
             if reply.cancel:
                 self._tell(self._on_cancel, reply.cancel)
+            if reply.drain and worker == self._membership.id:
+                self._tell(self._on_drain)
         elif isinstance(reply, Unknown):
             self._tell(self._on_lost, worker, reply.reason or "the servers have declared this worker lost")
         else:

@@ -6,6 +6,7 @@ import math
 import re
 import socket
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 from leveret.errors import ConfigurationError
 
@@ -32,8 +33,13 @@ class WorkerConfig:
         log_limit: log records kept of one attempt, at most. Default 2,000.
         redact: regular expression; a log field is kept as `[redacted]` if it is found in its key, at any depth and in any case.
             It replaces the default, `REDACT`; empty to redact nothing.
+        capture_print: whether lines that handlers print are kept with the attempt as log records, at level `info`. Default: no.
         result_limit: bytes of JSON in a result, at most. Default 256 KiB.
-        buffered_events: log and progress events held while the broker is away, at most. Default 10,000.
+        buffered_events: log and progress events held in memory while the broker is away, at most. Default 10,000.
+        buffered_bytes: bytes that those may take, about; and that results may take before no more is claimed. Default 16 MiB.
+        spool_dir: folder where events wait on disk while the broker is away, and where a worker that starts finds what one
+            that died left; one folder for each broker. Default: none, they wait in memory alone.
+        spool_size: bytes on disk, at most; 0 for none. Default 256 MiB.
 
     Raises:
         ConfigurationError: a value is out of range.
@@ -50,8 +56,12 @@ class WorkerConfig:
     log_level: str = "info"
     log_limit: int = 2_000
     redact: str = REDACT
+    capture_print: bool = False
     result_limit: int = 256 * 1024
     buffered_events: int = 10_000
+    buffered_bytes: int = 16 * 1024 * 1024
+    spool_dir: Path | None = None
+    spool_size: int = 256 * 1024 * 1024
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -13,6 +13,7 @@ from typing import Any
 from leveret._attempts import Attempts
 from leveret._heartbeat import Condition, Pulse
 from leveret._lanes import Lanes
+from leveret._lifespan import Lifespans
 from leveret._log_capture import LogCapture
 from leveret._membership import Membership
 from leveret._runner import Run
@@ -58,16 +59,20 @@ class Worker:
         self._broker = broker
         self._heartbeat_broker = heartbeat_broker
         concurrency = self.config.concurrency or sum(handler.concurrency for handler in handlers)
-        self._membership = Membership(broker, [handler.info() for handler in handlers], concurrency, self.config)
+        declared = [job for handler in handlers for job in handler.jobs]
+        self._membership = Membership(broker, [handler.info() for handler in handlers], concurrency, self.config, declared)
         self._attempts = Attempts(
             broker, self._membership, self.config, partial(Lanes, handlers, concurrency), on_lost=self._lose
         )
-        self._capture = LogCapture(self.config.redact)
+        self._capture = self._attempts.capture = LogCapture(self.config.redact, printed=self.config.capture_print)
+        lifespans = {id(each): each for handler in handlers for each in handler.lifespans}
+        self._lifespans = self._attempts.lifespans = Lifespans(list(lifespans.values()))
         self._pulse: Pulse | None = None
         self._executor: ThreadPoolExecutor | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[None] | None = None
         self._draining = False
+        self._drain_until = float("inf")
 
     @property
     def id(self) -> str:
@@ -80,12 +85,17 @@ class Worker:
         return len(self._attempts.runs)
 
     @property
+    def finished(self) -> int:
+        """Runs that have ended, however they did."""
+        return self._attempts.finished
+
+    @property
     def stuck(self) -> int:
         """Slots taken by handlers that ignore their interruption."""
         return sum(run.stuck for run in self._attempts.runs)
 
     async def start(self) -> None:
-        """Connect; then, in the background, say hello and serve.
+        """Connect; then, in the background, enter the lifespans, say hello and serve.
 
         Raises:
             BrokerUnavailable: the broker cannot be reached, or refuses the credentials.
@@ -105,12 +115,14 @@ class Worker:
             self._spawn(work.run())
         self._spawn(self._serve())
         self._spawn(self._sweep())
+        self._spawn(self._membership.stay_declared())
         self._pulse = Pulse(
             self._membership,
             self._heartbeat_broker,
             self._broker,
             condition=lambda: Condition(len(attempts.runs), self._draining),
             on_cancel=attempts.cancel,
+            on_drain=self._told_to_drain,
             on_lost=self._lose,
         )
         self._pulse.start()
@@ -119,7 +131,8 @@ class Worker:
         """Wait until somebody wants the worker drained from afar, or it cannot go on.
 
         Raises:
-            ConfigurationError: the servers refuse this worker.
+            ConfigurationError: the servers refuse this worker, or a job that its code declares.
+            LifespanError: a lifespan did not start.
             Exception: whatever broke in it.
         """
         assert self._ended is not None, "start() comes first"
@@ -129,25 +142,28 @@ class Worker:
         """Take nothing more; let what runs end, interrupt it after `grace` seconds, hand back the rest; say goodbye.
 
         Args:
-            grace: default: the configuration's.
+            grace: default: the configuration's. A second call returns at once, and can only shorten the time that is left.
         """
+        attempts, config = self._attempts, self.config
+        self._drain_until = min(self._drain_until, time.monotonic() + (config.grace if grace is None else grace))
         if self._ended is None or self._draining:
             return
         self._draining = True
-        attempts, config = self._attempts, self.config
-        deadline = time.monotonic() + (config.grace if grace is None else grace)
         log.info("draining: %d running", self.running)
         await self._broker.pause()
         attempts.close()
-        await _until(lambda: not attempts.claims.outstanding, min(deadline, time.monotonic() + config.ask_timeout))
+        await _until(lambda: not attempts.claims.outstanding, min(self._drain_until, time.monotonic() + config.ask_timeout))
         attempts.give_up_asking()
-        await _until(lambda: not attempts.runs, deadline)
+        await _until(lambda: not attempts.runs or time.monotonic() > self._drain_until, float("inf"))
         for run in attempts.runs:
             run.stop("released")
         await _until(lambda: all(run.reported for run in attempts.runs), time.monotonic() + config.stop_grace + 1)
         if not await attempts.events.flush(FLUSH_TIMEOUT):
             log.error("the broker did not confirm the last events; the servers will try again what they tell of")
         await attempts.settling.flush(FLUSH_TIMEOUT)
+        if attempts.events.kept:
+            # Until the lease ends, the worker that starts here next can still tell of them.
+            return
         await self._membership.say_goodbye()
 
     async def stop(self) -> None:
@@ -158,12 +174,14 @@ class Worker:
         self._attempts.close()
         self._attempts.abandon()
         await _until(lambda: all(run.stuck for run in self._attempts.runs), time.monotonic() + 1)
+        await self._lifespans.leave()
         if self._pulse is not None:
             await self._pulse.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._capture.remove()
+        self._attempts.events.close()
         await self._broker.stop()
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
@@ -171,6 +189,7 @@ class Worker:
             ended.set_result(None)
 
     async def _serve(self) -> None:
+        await self._lifespans.enter()
         await self._broker.listen(self._hear)
         lanes = self._attempts.lanes
         # Before the hello, which makes servers ring for what waited for such a worker: by then the queues should be there.
@@ -188,7 +207,11 @@ class Worker:
             return
         if isinstance(word, Cancel):
             self._attempts.cancel([Ask(word.occurrence, word.attempt)])
-        elif self._ended is not None and not self._ended.done():
+        else:
+            self._told_to_drain()
+
+    def _told_to_drain(self) -> None:
+        if self._ended is not None and not self._ended.done() and not self._draining:
             log.info("told to drain")
             self._ended.set_result(None)
 

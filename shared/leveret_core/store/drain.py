@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import asyncpg
 
-from leveret_core.errors import Conflict, NotFound
+from leveret_core.errors import BrokerUnavailable, Conflict, NotFound
 from leveret_core.messages import Drain
 from leveret_core.store.database import Database, sql
+
+log = logging.getLogger(__name__)
 
 
 async def drain_worker(
@@ -18,13 +21,15 @@ async def drain_worker(
 ) -> asyncpg.Record:
     """Ask a worker to take nothing more, to finish what it runs, and to end. Asking again does no harm.
 
+    The word stands in the worker's row, and the answers to its heartbeats tell it; `tell` only makes that quicker.
+
     Args:
         worker_id: the incarnation.
-        tell: sends the word; what it raises is raised, and nothing is audited then.
+        tell: sends the word over the broker; may raise `BrokerUnavailable`.
         actor: who asks, for the audit.
 
     Returns:
-        The worker as it was when it was told, as in `reads.list_workers`.
+        The worker, as in `reads.list_workers`.
 
     Raises:
         NotFound: there is no such worker.
@@ -37,7 +42,12 @@ async def drain_worker(
         if row["stopped_at"] is not None:
             raise Conflict(f"worker {worker_id} is gone: it is {row['state']}")
         detail = json.dumps({"worker": str(worker_id), "name": row["name"]})
+        await connection.execute(sql("workers/drain"), worker_id)
         await connection.execute(sql("workers/audit"), actor, "drain", detail)
-        # Before the commit, so that the audit tells only of words that went out.
+        told = await connection.fetchrow(sql("workers/one"), worker_id)
+        assert told is not None
+    try:
         await tell(Drain(worker=str(worker_id)))
-    return row
+    except BrokerUnavailable as error:
+        log.info("worker %s hears at its next heartbeat that it is to drain: %s", worker_id, error)
+    return told

@@ -397,6 +397,17 @@ async def test_servers_may_drain_a_worker_from_afar(servers: FakeServers, regist
         await asyncio.wait_for(waiting, 5)
 
 
+async def test_a_worker_that_missed_the_word_hears_it_in_the_answer_to_its_heartbeat(registry: Registry) -> None:
+    servers = FakeServers(heartbeat=0.05)
+    registry.job("mail")(Gate())
+    async with serving(servers, registry) as worker, serving(servers, registry) as other:
+        waiting, staying = (asyncio.create_task(each.wait()) for each in (worker, other))
+        servers.drain.add(worker.id)
+        await asyncio.wait_for(waiting, 5)
+        assert not staying.done()
+        staying.cancel()
+
+
 async def test_a_worker_that_the_servers_refuse_says_why(servers: FakeServers, registry: Registry) -> None:
     servers.refuse = "protocol version 1 is too old"
     registry.job("mail")(Gate())
