@@ -11,7 +11,7 @@ import asyncpg
 
 from leveret_core.failpoints import reach
 from leveret_core.messages import Doorbell
-from leveret_core.planning import CATCH_UP_LIMIT, DueJob, Plan, plan
+from leveret_core.planning import CATCH_UP_LIMIT, ON_TIME, DueJob, Plan, plan
 from leveret_core.states import State
 from leveret_core.store.creation import Created, Limits, Planned, create, load_jobs
 from leveret_core.store.database import Connection, columns, sql
@@ -92,7 +92,8 @@ class Scheduler:
             return None
         if rows or seconds > 0:
             self._busy = BUSY_RETRY[0]
-            return max(seconds, GATHER)
+            # The rest of a longer outage follows at once.
+            return 0.0 if seconds < -ON_TIME.total_seconds() else max(seconds, GATHER)
         # It became due after the look, or its row is locked.
         pause, self._busy = self._busy, min(self._busy * 2, BUSY_RETRY[1])
         return pause

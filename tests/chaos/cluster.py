@@ -74,10 +74,10 @@ class Cluster:
         await eventually(ready, timeout=30, interval=0.1)
         return replica
 
-    async def worker(self, *args: str) -> LeveretProcess:
-        """One more worker process, when the servers know it."""
+    async def worker(self, *args: str, **env: str) -> LeveretProcess:
+        """One more worker process, when the servers know it; `env` are variables of its own."""
         before = len(await self.workers())
-        process = self._start("worker", "handlers", *args, env=self.env)
+        process = self._start("worker", "handlers", *args, env=self.env | env)
 
         async def known() -> None:
             assert process.returncode is None, process.output()

@@ -54,6 +54,8 @@ async def test_a_due_job_gets_one_occurrence_and_its_next_fire_time(control: Con
 
 async def test_a_stale_term_writes_nothing(control: Control) -> None:
     await control.job(trigger=EVERY_HOUR, next_fire_at=just_now())
+    await control.worker()
+    await control.db.pool.execute("update worker set lease_until = now() - interval '1 second'")
     old = await control.term()
     new = await control.term()
     for step in (control.scheduler(old).run_once, control.retrier(old).run_once, control.reaper(old).run_once):

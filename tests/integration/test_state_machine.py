@@ -35,21 +35,15 @@ from leveret_dispatcher.retrier import Retrier
 from leveret_dispatcher.scheduler import Scheduler
 from support.control import Control
 from support.model import FINAL, Model, ModelJob, ModelOccurrence, Retry, Word
+from support.moved_clock import move_clock, with_a_clock_to_move
 
 EXHAUSTIVE = os.environ.get("LEVERET_EXHAUSTIVE") == "1"
 T = TypeVar("T")
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-MOVED_CLOCK = """
-create schema moved;
-create table moved.clock (at timestamptz not null);
-insert into moved.clock values ('2030-01-01Z');
-create function moved.now() returns timestamptz language sql stable as 'select at from moved.clock';
-create function moved.clock_timestamp() returns timestamptz language sql stable as 'select at from moved.clock';
-"""
 EMPTY = """
-truncate job, occurrence, slot, attempt, occurrence_log, worker, audit, dead_event restart identity;
+truncate job, occurrence, slot, attempt, occurrence_log, worker, audit, dead_event restart identity cascade;
 update term set epoch = 0, lease_until = '-infinity';
 update moved.clock set at = '2030-01-01Z';
 """
@@ -111,11 +105,7 @@ class World:
     def __init__(self, url: str) -> None:
         # The session's loop is left alone: this one is not made the current one.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-        plain = Database(url, pool_size=1)
-        self.run(plain.start())
-        self.run(plain.pool.execute(MOVED_CLOCK))
-        self.run(plain.stop())
-        self.database = Database(f"{url}?search_path=moved,public,pg_catalog", pool_size=4)
+        self.database = Database(self.run(with_a_clock_to_move(url)), pool_size=4)
         self.run(self.database.start())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -522,7 +512,7 @@ class Lives(RuleBasedStateMachine):
 
     def _move_clock(self, seconds: int) -> None:
         self.model.now += timedelta(seconds=seconds)
-        self.run(self.control.db.pool.execute("update moved.clock set at = $1", self.model.now))
+        self.run(move_clock(self.control.db, self.model.now))
 
     def _claim(self, worker: str, asks: list[Ask]) -> None:
         if not asks:

@@ -12,7 +12,7 @@ set state = e.state::occurrence_state,
     snoozed_count = o.snoozed_count + e.snoozed,
     claim_token = case when e.state in ('retrying', 'pending') then null else o.claim_token end,
     finished_at = case when e.state not in ('retrying', 'pending')
-        then least(now(), coalesce(o.started_at + e.duration * interval '1 second', now())) end
+        then greatest(o.started_at, least(now(), coalesce(o.started_at + e.duration * interval '1 second', now()))) end
 from unnest(
     $1::bigint[], $2::text[], $3::double precision[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::double precision[],
     $9::integer[]
