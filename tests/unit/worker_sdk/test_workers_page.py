@@ -24,6 +24,7 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> registry.Registry:
     """What `from leveret import job` writes into, for this test only."""
     handlers: dict[str, registry.Handler] = {}
     monkeypatch.setattr(registry.default_registry, "_handlers", handlers)
+    monkeypatch.setattr(registry.default_registry, "_lifespans", [])
     return registry.default_registry
 
 
