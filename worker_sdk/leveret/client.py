@@ -12,20 +12,20 @@ import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from leveret.client_refusals import refusal
-from leveret.client_results import Job, Occurrence, Triggered
+from leveret.client_results import Backfill, Job, Occurrence, Triggered
 from leveret.client_triggers import TriggerItem, body_of, requests_of
 from leveret.errors import ConfigurationError, InvalidInput, ServerUnreachable
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Client", "Job", "Occurrence", "TriggerItem"]
+__all__ = ["Backfill", "Client", "Job", "Occurrence", "TriggerItem"]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 TRIES = 4
@@ -35,7 +35,7 @@ PAUSE = 0.5
 LONGEST_POLL = 2.0
 """Seconds between two looks at an occurrence that is waited for."""
 
-_Result = TypeVar("_Result", Job, Occurrence, Triggered)
+_Result = TypeVar("_Result", Job, Occurrence, Triggered, Backfill)
 
 
 class Client:
@@ -185,6 +185,55 @@ class Client:
                 await asyncio.sleep(pause)
                 pause = min(LONGEST_POLL, pause * 1.5)
         return found
+
+    async def start_backfill(
+        self,
+        job: str | int,
+        start_at: datetime,
+        end_at: datetime,
+        *,
+        concurrency: Literal["queue", "skip", "allow"] = "queue",
+        max_concurrent: int = 1,
+        payload: Any = None,
+    ) -> Backfill:
+        """Run a job for its fire times from `start_at` to `end_at`, except those that have run; beside its schedule.
+
+        Args:
+            job: name or id, of a job with a cron or interval trigger.
+            start_at: without a time zone, wall time in the job's zone. Belongs to the range.
+            end_at: as `start_at`; not in the future.
+            concurrency: what a fire time does while others of the backfill are live. Default: wait for its turn.
+            max_concurrent: how many of them are live at once. Default: 1.
+            payload: anything that becomes a JSON object, instead of the job's. Default: the job's.
+
+        Raises:
+            NotFound: there is no such job.
+            InvalidInput: the job has no fire times in the range, or too many, or the range or the payload is wrong.
+            Conflict: too many backfills of the job run.
+            ServerUnreachable, Refused: see those; the backfill may have been started all the same.
+        """
+        body = {"start_at": start_at, "end_at": end_at, "concurrency": concurrency, "max_concurrent": max_concurrent}
+        given = {} if payload is None else {"payload": payload}
+        return await self._ask(Backfill, "POST", f"jobs/{_ref(job)}/backfills", body | given, safe=False)
+
+    async def backfill(self, backfill_id: int) -> Backfill:
+        """Read how far a backfill is. Raises `NotFound`, `ServerUnreachable`, `Refused`."""
+        return await self._ask(Backfill, "GET", f"backfills/{backfill_id}", safe=True)
+
+    async def cancel_backfill(self, backfill_id: int, *, running: bool = False, reason: str | None = None) -> Backfill:
+        """Stop a backfill: what of it has not begun is cancelled. Again does no harm.
+
+        Args:
+            backfill_id: which one.
+            running: cancel what runs, too. Default: that goes on.
+            reason: shown with it.
+
+        Raises:
+            Conflict: it is completed.
+            NotFound, ServerUnreachable, Refused: see those.
+        """
+        body = {"running": running, "reason": reason}
+        return await self._ask(Backfill, "POST", f"backfills/{backfill_id}/cancel", body, safe=True)
 
     async def _ask(self, result: type[_Result], method: str, path: str, body: Any = None, *, safe: bool) -> _Result:
         content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)

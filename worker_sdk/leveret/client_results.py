@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -64,6 +64,28 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     def succeeded(self) -> bool:
         """Whether it ended well."""
         return self.state is State.SUCCEEDED
+
+
+class Backfill(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs of a job for fire times of the past. Times are in UTC.
+
+    Of `total` fire times `created` have an occurrence of this backfill, and `existing` had one before. `counts` tells how many
+    of its occurrences are in each state. It is completed when all of them have ended.
+    """
+
+    id: int
+    job_id: int
+    job_name: str
+    start_at: datetime
+    end_at: datetime
+    state: Literal["running", "completed", "cancelled"]
+    reason: str | None
+    total: int | None
+    created: int
+    existing: int
+    counts: dict[State, int]
+    created_at: datetime
+    finished_at: datetime | None
 
 
 class Triggered(msgspec.Struct, frozen=True):

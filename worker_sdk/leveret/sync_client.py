@@ -7,14 +7,14 @@ import threading
 from collections.abc import Coroutine, Iterable
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from leveret.client import Client, Job, Occurrence, TriggerItem
+from leveret.client import Backfill, Client, Job, Occurrence, TriggerItem
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Job", "Occurrence", "SyncClient", "TriggerItem"]
+__all__ = ["Backfill", "Job", "Occurrence", "SyncClient", "TriggerItem"]
 
 _Value = TypeVar("_Value")
 
@@ -93,6 +93,31 @@ class SyncClient:
     def wait(self, occurrence_id: int, timeout: float | None = None) -> Occurrence:
         """As `Client.wait`."""
         return self._run(self._client.wait(occurrence_id, timeout))
+
+    def start_backfill(
+        self,
+        job: str | int,
+        start_at: datetime,
+        end_at: datetime,
+        *,
+        concurrency: Literal["queue", "skip", "allow"] = "queue",
+        max_concurrent: int = 1,
+        payload: Any = None,
+    ) -> Backfill:
+        """As `Client.start_backfill`."""
+        return self._run(
+            self._client.start_backfill(
+                job, start_at, end_at, concurrency=concurrency, max_concurrent=max_concurrent, payload=payload
+            )
+        )
+
+    def backfill(self, backfill_id: int) -> Backfill:
+        """As `Client.backfill`."""
+        return self._run(self._client.backfill(backfill_id))
+
+    def cancel_backfill(self, backfill_id: int, *, running: bool = False, reason: str | None = None) -> Backfill:
+        """As `Client.cancel_backfill`."""
+        return self._run(self._client.cancel_backfill(backfill_id, running=running, reason=reason))
 
     def _run(self, asked: Coroutine[Any, Any, _Value]) -> _Value:
         answer = asyncio.run_coroutine_threadsafe(asked, self._loop)
