@@ -230,7 +230,8 @@ def _log_columns(logs: Sequence[tuple[uuid.UUID, Log]]) -> list[list[object]]:
             e.level,
             clean_text(e.message[:MAX_LOG_MESSAGE]),
             None if e.fields is None else clean_json(msgspec.json.encode(e.fields)).decode(),
+            uuid.UUID(e.token),
         )
         for worker, e in logs
     ]
-    return columns(rows, 8)
+    return columns(rows, 9)

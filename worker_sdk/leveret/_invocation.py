@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import os
+import re
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -25,6 +26,8 @@ from leveret_core.messages import JobError
 
 MESSAGE_LIMIT = 4_000
 TRACEBACK_LIMIT = 16_000
+DEPTH_LIMIT = 200
+"""Levels of arrays and objects in a result."""
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _THREADS = os.path.join("concurrent", "futures", "thread.py")
@@ -91,6 +94,9 @@ def ending_of_value(value: object, limit: int) -> Ending:
         encoded = _encode(value)
     except (TypeError, ValueError, RecursionError, NotImplementedError) as error:
         return _failed_for_good("BadResult", f"the result cannot be stored as JSON: {error}")
+    if encoded.count(b"[") + encoded.count(b"{") > DEPTH_LIMIT and _depth(encoded) > DEPTH_LIMIT:
+        # A server that cannot read it would set aside the whole batch of events it comes in.
+        return _failed_for_good("BadResult", f"the result is nested too deep; at most {DEPTH_LIMIT} levels are kept")
     if len(encoded) > limit:
         return _failed_for_good("BadResult", f"the result has {len(encoded)} bytes of JSON; at most {limit} are kept")
     return Ending("succeeded", result=msgspec.Raw(encoded))
@@ -140,6 +146,14 @@ def _failed_for_good(kind: str, message: str) -> Ending:
 
 def _is_ours(filename: str) -> bool:
     return filename.startswith(_HERE) or filename.endswith(_THREADS)
+
+
+def _depth(encoded: bytes) -> int:
+    deepest = depth = 0
+    for bracket in re.findall(rb"[\[\]{}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", encoded)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _encode_foreign(value: Any) -> Any:

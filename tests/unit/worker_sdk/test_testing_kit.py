@@ -94,12 +94,28 @@ def test_a_retry_cannot_be_asked_for_the_past(after: float | timedelta) -> None:
         Retry(after=after)
 
 
+def nested(levels: int) -> object:
+    value: list[object] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("result", [nested(200), "[" * 1000, [[]] * 1000], ids=["deep", "brackets in a text", "wide"])
+async def test_a_result_that_only_looks_too_deep_is_kept(result: object) -> None:
+    async def handler() -> object:
+        return result
+
+    assert (await run_job(handler)).result == result
+
+
 @pytest.mark.parametrize(
     ("result", "message"),
     [
         (object(), "object is not a JSON type"),
         ("\ud800", "cannot be stored as JSON"),
         ("x" * 300_000, "at most 262144 are kept"),
+        (nested(201), "nested too deep"),
     ],
 )
 async def test_a_result_that_cannot_be_kept_fails_for_good(result: object, message: str) -> None:
