@@ -83,7 +83,7 @@ async def test_a_cancel_that_came_first_wins_over_a_skip(control: Control) -> No
 
 async def test_a_snooze_waits_keeps_its_slot_and_charges_nothing(control: Control) -> None:
     worker = await control.worker()
-    job = await control.job(concurrency="skip", retry={"max_attempts": 1})
+    job = await control.job(concurrency="skip", retry={"max_attempts": 2, "delay": 0})
     answer = await begun(control, worker, job)
     why = JobError(type="Snooze", message="the file is not there")
     await control.report(worker, finished(answer, "snoozed", retry_after=300.0, error=why))
@@ -95,10 +95,11 @@ async def test_a_snooze_waits_keeps_its_slot_and_charges_nothing(control: Contro
     kept = await control.db.pool.fetchrow("select state, error from attempt where occurrence_id = $1", answer.occurrence)
     assert kept is not None
     assert (kept["state"], json.loads(kept["error"])["message"]) == ("snoozed", "the file is not there")
-    # The only attempt that the policy allows is still there.
+    # Both attempts that the policy allows are still there.
     second = await again(control, worker, answer)
-    assert second.status == "granted"
     await control.report(worker, finished(second, "failed"))
+    assert (await control.row(answer.occurrence))["state"] == "retrying"
+    await control.report(worker, finished(await again(control, worker, second), "failed"))
     assert (await control.row(answer.occurrence))["state"] == "failed"
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from leveret import JobContext, Registry, Skip, Snooze
+from leveret import JobContext, Registry, Skip, Snooze, job
+from leveret.testing import run_job
 from leveret_core.messages import Checkpoint, Claim, Finished, encode
 from support.eventually import eventually
 from support.fake_broker import FakeServers
@@ -138,6 +140,33 @@ async def test_skip_and_snooze_are_told_as_they_are() -> None:
     assert (told[1].outcome, told[1].error and told[1].error.message) == ("skipped", "nothing new since yesterday")
     assert (told[2].outcome, told[2].retry_after, told[2].max_snoozes) == ("snoozed", 300.0, 12)
     assert b"max_snoozes" not in encode(told[1])  # the ends of others carry none of it
+
+
+@dataclass
+class Rates:
+    euro: float
+
+
+async def test_a_test_gives_a_handler_its_state_checkpoint_and_history() -> None:
+    async def handler(ctx: JobContext) -> list[object]:
+        ctx.save_checkpoint({"row": ctx.checkpoint["row"] + 1})
+        return [ctx.state[Rates].euro, str(ctx.last_success_at)]
+
+    @job("test.history.kit", last_success=True)
+    async def known(ctx: JobContext) -> list[object]:
+        return await handler(ctx)
+
+    before = datetime(2026, 1, 1, tzinfo=UTC)
+    done = await run_job(known, state=[Rates(1.5)], checkpoint={"row": 7}, last_success_at=before)
+    assert (done.result, done.checkpoint) == ([1.5, "2026-01-01 00:00:00+00:00"], {"row": 8})
+    without = await run_job(handler, checkpoint={"row": 1})
+    assert without.error is not None
+    assert without.error.message == "ctx.state holds no Rates: give it to run_job(..., state=[...])"
+    assert (await run_job(_skips)).outcome == "skipped"
+
+
+async def _skips() -> None:
+    raise Skip("nothing")
 
 
 @pytest.mark.parametrize("wrong", [{"after": -1}, {"after": float("nan")}, {"after": 1e9}, {"after": 1, "limit": 0}])

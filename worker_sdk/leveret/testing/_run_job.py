@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET
 
+from leveret._lifespan import State
 from leveret._log_capture import LogCapture
 from leveret._reporter import Ending, Reporter
 from leveret._runner import Run
 from leveret.config import WorkerConfig
 from leveret.context import JobContext
 from leveret.registry import Handler, default_registry
-from leveret_core.messages import Event, JobError, Log, Progress
+from leveret_core.messages import Checkpoint, Event, JobError, Log, Progress
 
 __all__ = ["JobDone", "run_job"]
 
@@ -31,6 +33,7 @@ class JobDone:
         error: type, message and traceback of what went wrong.
         retry: whether the job's retry policy applies; only of interest after `failed` and `timed_out`.
         retry_after: seconds that the handler asked to wait, if it did.
+        checkpoint: what it saved last; None if nothing.
         logs: the records it wrote, from `info` on.
         progress: what it reported, as (fraction, message); of several reports within 0.1 s the last.
     """
@@ -40,6 +43,7 @@ class JobDone:
     error: JobError | None = None
     retry: bool = True
     retry_after: float | None = None
+    checkpoint: Any = None
     logs: list[Log] = field(default_factory=list[Log])
     progress: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
@@ -55,6 +59,9 @@ async def run_job(
     max_attempts: int = 1,
     scheduled_for: datetime | None = None,
     timeout: float | None = None,
+    state: Sequence[object] = (),
+    checkpoint: object = None,
+    last_success_at: datetime | None = None,
     cancel_after: float | None = None,
     config: WorkerConfig | None = None,
 ) -> JobDone:
@@ -68,6 +75,9 @@ async def run_job(
         job, type, occurrence, attempt, max_attempts, scheduled_for: what the handler sees in its context. Defaults: a
             first and only attempt, due now, of a type that fits the handler's pattern.
         timeout: seconds; default: the handler's.
+        state: what `ctx.state` holds, instead of what lifespans yield: `state=[Resources(...)]`.
+        checkpoint: what an earlier attempt saved. Default: nothing.
+        last_success_at: for a handler that asks for it. Default: there was no success before.
         cancel_after: seconds after which the attempt is cancelled. Default: never.
         config: the worker's, for `stop_grace` and the limits.
 
@@ -100,6 +110,9 @@ async def run_job(
         max_attempts=max_attempts,
         worker="test",
         timeout=timeout if timeout is not None else handler.timeout,
+        state=State(state, "give it to run_job(..., state=[...])"),
+        checkpoint=None if checkpoint is None else msgspec.json.decode(msgspec.json.encode(checkpoint)),
+        last_success_at=last_success_at if found.last_success else UNSET,
     )
     encoded = msgspec.Raw(msgspec.json.encode({} if payload is None else payload))
 
@@ -123,6 +136,7 @@ async def run_job(
         error=ending.error,
         retry=ending.retry,
         retry_after=ending.retry_after,
+        checkpoint=next((msgspec.json.decode(each.data) for each in reversed(events) if isinstance(each, Checkpoint)), None),
         logs=[event for event in events if isinstance(event, Log)],
         progress=[(event.fraction, event.message) for event in events if isinstance(event, Progress)],
     )
