@@ -142,10 +142,14 @@ def test_what_handlers_say_is_understood() -> None:
         assert made_of["snooze"].reason == "snoozed 1 times, as often as its handler allows"
 
 
-def test_a_payload_that_does_not_fit_fails_for_good_and_names_the_field(handlers: Registry) -> None:
+def test_a_payload_that_no_handler_takes_is_refused_and_fails_what_runs_all_the_same(handlers: Registry) -> None:
     with Environment(handlers) as env:
-        env.define("report", type="report.daily", payload={"minutes": "ten"})
-        done = env.trigger("report")
+        with pytest.raises(InvalidInput, match=r"payload\.minutes: .*the handler is .*report"):
+            env.define("report", type="report.daily", payload={"minutes": "ten"})
+        env.define("report", type="report.daily")
+        with pytest.raises(InvalidInput, match=r"payload\.minutes"):
+            env.trigger("report", payload={"minutes": "ten"})
+        done = env.requeue(env.trigger("report"), payload={"minutes": "ten"})
         assert done.state == "failed"
         assert done.error is not None
         assert "payload.minutes" in done.error.message

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -16,6 +17,7 @@ from leveret._reporter import Ending, Reporter
 from leveret._runner import Run
 from leveret.config import WorkerConfig
 from leveret.context import JobContext
+from leveret.errors import InvalidInput, WrongPayload
 from leveret.registry import Handler
 from leveret.testing._clock import Clock
 from leveret.testing._loop import VirtualLoop
@@ -92,6 +94,26 @@ class Worker:
     def serves(self, job_type: str) -> bool:
         """Whether a handler fits the type."""
         return any(matches(handler.pattern, job_type) for handler in self._handlers)
+
+    def check_payload(self, job_type: str, payload: dict[str, Any]) -> None:
+        """Refuse a payload that no handler of the type takes, as servers do that know the handlers.
+
+        Raises:
+            InvalidInput: names the field at fault.
+        """
+        serving = [handler for handler in self._handlers if matches(handler.pattern, job_type)]
+        refused: list[str] = []
+        for handler in serving:
+            if handler.parameters.schema is None:
+                return
+            try:
+                handler.parameters.check(msgspec.json.encode(payload))
+            except WrongPayload as error:
+                refused.append(f"{error} (the handler is {handler.name})")
+            else:
+                return
+        if refused:
+            raise InvalidInput.at("", refused[0])
 
     def begin(self, told: Sequence[Occurrence]) -> None:
         """Begin of `told` what has a handler with a free place."""

@@ -23,7 +23,7 @@ from leveret.testing._server import ServerRules
 from leveret_core.job_definition import check, define
 from leveret_core.retry import RetryPolicy
 from leveret_core.states import FINAL
-from leveret_core.triggers import Trigger
+from leveret_core.triggers import Manual, Trigger
 
 __all__ = ["Attempt", "Environment", "Job", "LogLine", "Occurrence", "ServerRules"]
 
@@ -114,7 +114,7 @@ class Environment(Looking):
             fields: other fields of a job, as REST takes them: `payload`, `concurrency`, `timeout`, ...
 
         Raises:
-            InvalidInput: with every wrong field, in the words of the product.
+            InvalidInput: with every wrong field, in the words of the product; or no handler takes the payload.
             Conflict: there is a job of that name.
         """
         values: dict[str, Any] = {"name": name, "type": type, **fields}
@@ -122,6 +122,8 @@ class Environment(Looking):
         if retry is not None:
             values["retry"] = msgspec.structs.asdict(retry) if isinstance(retry, RetryPolicy) else retry
         definition = define(values)
+        if definition.payload or not isinstance(definition.trigger, Manual):
+            self._runtime.worker.check_payload(type, definition.payload)
         return self._runtime.do(lambda: self._runtime.server.define(definition))
 
     def pause(self, job: str, reason: str | None = None) -> None:
@@ -157,7 +159,7 @@ class Environment(Looking):
 
         Raises:
             NotFound: there is no such job.
-            InvalidInput: the payload or priority is wrong.
+            InvalidInput: the payload or priority is wrong, or no handler takes the payload.
         """
         found = self.job(job)
         given: dict[str, Any] = {}
@@ -165,6 +167,7 @@ class Environment(Looking):
             given |= check({"priority": priority})
         if payload is not None:
             given["payload"] = checked_payload(payload)
+        self._runtime.worker.check_payload(found.definition.type, given.get("payload", found.definition.payload))
         if idempotency_key is not None:
             for known in self._runtime.server.lines.all:
                 if known.of is found and known.idempotency_key == idempotency_key:
