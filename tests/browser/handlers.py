@@ -35,7 +35,7 @@ class Bench:
         self.ran.append(payload)
         return {"got": payload}
 
-    async def steps(self, ctx: JobContext, lines: int = 3) -> str:
+    async def steps(self, ctx: JobContext, lines: int = 3, **rest: Any) -> str:
         for line in range(lines):
             log.info("line %d of %d", line + 1, lines)
         ctx.progress(0.42, "42 of 100 rows")

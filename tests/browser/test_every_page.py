@@ -13,7 +13,17 @@ from browser.handlers import Bench
 from browser.stack import Stack
 from support.eventually import eventually
 
-PAGES = ("/", "/jobs", "/jobs/{job}", "/occurrences", "/occurrences/{running}", "/occurrences/{failed}", "/workers")
+PAGES = (
+    "/",
+    "/jobs",
+    "/jobs/{job}",
+    "/occurrences",
+    "/occurrences/{running}",
+    "/occurrences/{failed}",
+    "/dead-letters",
+    "/workers",
+    "/limits",
+)
 SIZES = {"phone": (390, 844), "tablet": (800, 1000), "desktop": (1440, 900)}
 BUDGET = 300_000
 """Bytes of the whole dashboard, compressed."""
@@ -37,6 +47,8 @@ async def _fill(stack: Stack) -> dict[str, int]:
     failed = await stack.trigger("broken")
     await stack.job("orphan", "nobody.serves.this." + "word." * 8 + "end")
     await stack.trigger("orphan")
+    limit = await stack.rest.put("/rate-limits/demo.steps", json={"count": 100, "per": 60})
+    assert limit.is_success, limit.text
 
     async def settled() -> bool:
         states = [(await stack.occurrence(each["id"]))["state"] for each in (running, failed)]
@@ -85,7 +97,8 @@ async def test_the_dialog_fits_on_a_phone(stack: Stack, page: Page) -> None:
     await page.get_by_role("button", name="New job").first.click()
     create = page.get_by_role("dialog").get_by_role("button", name="Create job")
     await expect(create).to_be_in_viewport()
-    await page.get_by_role("dialog").get_by_text("Retries, time limit").click()
+    for section in ("Overlap and priority", "Retries, time limit", "Missed runs", "Description, tags"):
+        await page.get_by_role("dialog").get_by_text(section).click()
     await expect(create).to_be_in_viewport()
     await page.get_by_label("Description").scroll_into_view_if_needed()
     await expect(page.get_by_label("Description")).to_be_in_viewport()
@@ -108,7 +121,14 @@ async def test_the_policy_of_the_page_allows_only_its_own_files(stack: Stack, pa
 async def test_keys_lead_from_page_to_page(stack: Stack, page: Page) -> None:
     await page.goto("/")
     await is_live(page)
-    for key, title in (("j", "Jobs"), ("o", "Occurrences"), ("w", "Workers"), ("h", "Overview")):
+    for key, title in (
+        ("j", "Jobs"),
+        ("o", "Occurrences"),
+        ("d", "Dead letters"),
+        ("w", "Workers"),
+        ("l", "Limits"),
+        ("h", "Overview"),
+    ):
         await page.keyboard.press("g")
         await page.keyboard.press(key)
         await expect(page).to_have_title(f"{title} · Leveret")

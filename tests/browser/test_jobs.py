@@ -36,7 +36,8 @@ async def test_the_dialog_previews_a_cron_job_and_makes_it(stack: Stack, page: P
     await dialog.get_by_label("Expression").fill("30 2 * * SUN")
     await dialog.get_by_label("Time zone").fill("America/New_York")
     fire_times = dialog.get_by_role("complementary").get_by_role("listitem")
-    await expect(fire_times).to_have_count(6)
+    await expect(fire_times).to_have_count(5)
+    await expect(dialog.get_by_role("complementary")).to_contain_text("in America/New_York")
     await expect(fire_times.first).to_contain_text("Sun,")
     await expect(fire_times.first).to_contain_text("02:30:00 -0")
     await expect(fire_times.first).to_contain_text("UTC")
@@ -108,6 +109,7 @@ async def test_an_edit_changes_only_what_was_touched(stack: Stack, page: Page) -
     await expect(dialog.get_by_label("Every")).to_have_value("2h")
     await dialog.get_by_text("Retries, time limit").click()
     await dialog.get_by_label("Time limit").fill("")
+    await dialog.get_by_text("Description, tags").click()
     await dialog.get_by_label("Description").fill("Once a day, or so")
     await dialog.get_by_role("button", name="Save").click()
     await expect(page.get_by_text("Once a day, or so")).to_be_visible()
@@ -143,7 +145,7 @@ async def test_a_job_is_triggered_from_the_list_with_another_payload(stack: Stac
     await stack.job("by-hand", payload={"to": "ada"})
     await page.goto("/jobs")
     await page.get_by_role("button", name="More about by-hand").click()
-    await page.get_by_role("menuitem", name="Trigger with payload").click()
+    await page.get_by_role("menuitem", name="Trigger with payload, later").click()
     dialog = page.get_by_role("dialog")
     await dialog.get_by_label("Payload").fill('{"to": "grace"}')
     await dialog.get_by_role("button", name="Trigger now").click()
@@ -191,3 +193,85 @@ async def test_jobs_are_searched_and_the_address_keeps_the_search(stack: Stack, 
     await expect(rows).to_have_count(2)
     await page.get_by_label("Search jobs").fill("plum")
     await expect(page.get_by_role("heading", name="No job matches")).to_be_visible()
+
+
+async def test_every_policy_of_a_job_can_be_set_and_read(stack: Stack, page: Page) -> None:
+    await page.goto("/jobs")
+    await page.get_by_role("button", name="New job").first.click()
+    dialog = page.get_by_role("dialog", name="New job")
+    await dialog.get_by_label("Name").fill("mails")
+    await dialog.get_by_label("Type").fill("demo.quick")
+    await dialog.get_by_label("Expression").fill("0 6 * * *")
+    sections = {
+        "First and last time": {"Not before": "2031-01-01T00:00:00", "Spread over": "5m"},
+        "Overlap and priority": {"At once, at most": "2", "Apart for each": "customer.id", "Priority": "9"},
+        "Retries, time limit": {"Attempts": "5", "Lost workers, at most": "2", "Time limit": "90", "Disable after": "4"},
+        "Missed runs": {"not older than": "2h", "Runs, at most": "3"},
+        "Description, tags": {"Description": "Says hello", "Tags": "mail, daily"},
+    }
+    for section, fields in sections.items():
+        await dialog.get_by_text(section).click()
+        if section.startswith("Overlap"):
+            await dialog.get_by_text("Replace", exact=True).click()
+        if section.startswith("Missed"):
+            await dialog.get_by_text("All", exact=True).click()
+        for label, value in fields.items():
+            await dialog.get_by_label(label).fill(value)
+    # Three runs are all it may have, each up to five minutes late.
+    fire_times = dialog.get_by_role("complementary")
+    await expect(fire_times.get_by_role("listitem")).to_have_count(3)
+    await expect(fire_times).to_contain_text("up to 5m later")
+    await dialog.get_by_role("button", name="Create job").click()
+    await expect(page.get_by_role("heading", name="mails")).to_be_visible()
+    job = (await stack.rest.get("/jobs/mails")).json()
+    wanted = {
+        "concurrency": "replace",
+        "max_concurrent": 2,
+        "concurrency_key": "customer.id",
+        "priority": 9,
+        "timeout": 90,
+        "disable_after": 4,
+        "catch_up": "all",
+        "catch_up_window": 7200,
+        "max_runs": 3,
+        "tags": ["mail", "daily"],
+    }
+    assert {name: job[name] for name in wanted} == wanted
+    assert (job["retry"]["max_attempts"], job["retry"]["max_lost"]) == (5, 2)
+    assert (job["trigger"]["jitter"], job["trigger"]["start_at"]) == (300, "2030-12-31T23:00:00Z")
+    facts = page.get_by_role("definition")
+    for text in ("replace, 2 at once", "customer.id", "9 of 9", "0 in a row, disabled after 4", "at most 2"):
+        await expect(facts.filter(has_text=text).first).to_be_visible()
+
+
+async def test_a_field_out_of_sight_comes_into_sight_when_it_is_wrong(stack: Stack, page: Page, watch: Watch) -> None:
+    watch.expect(REFUSED)
+    await page.goto("/jobs")
+    await page.get_by_role("button", name="New job").first.click()
+    dialog = page.get_by_role("dialog", name="New job")
+    await dialog.get_by_label("Name").fill("mails")
+    await dialog.get_by_label("Type").fill("demo.quick")
+    await dialog.get_by_text("By hand", exact=True).click()
+    await dialog.get_by_text("Overlap and priority").click()
+    await dialog.get_by_label("Priority").fill("12")
+    await dialog.get_by_text("Overlap and priority").click()
+    await expect(dialog.get_by_label("Priority")).to_be_hidden()
+    await expect(dialog.get_by_text("priority 12")).to_be_visible()
+    await dialog.get_by_role("button", name="Create job").click()
+    await expect(dialog.get_by_label("Priority")).to_be_visible()
+    await expect(dialog.get_by_label("Priority")).to_have_attribute("aria-invalid", "true")
+
+
+async def test_a_job_disabled_by_its_failures_says_so_and_is_enabled_again(stack: Stack, bench: Bench, page: Page) -> None:
+    job = await stack.job("printout", "demo.broken", retry={"max_attempts": 1}, disable_after=2)
+    for _ in range(2):
+        await stack.trigger("printout")
+    await page.goto(f"/jobs/{job['id']}")
+    await expect(page.get_by_text("Disabled after failures")).to_be_visible()
+    await expect(page.get_by_text("disabled after 2 failures in a row; the last: RuntimeError")).to_be_visible()
+    await expect(page.get_by_text("2 in a row, disabled after 2")).to_be_visible()
+    await expect(page.get_by_role("link", name="Its failures")).to_be_visible()
+    await page.get_by_role("button", name="Enable again").click()
+    await expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    again = (await stack.rest.get("/jobs/printout")).json()
+    assert (again["paused"], again["failures"]) == (False, 0)

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { aWorker } from "../test/samples";
 import { isLasting, Problem, request } from "./client";
 import { parseJson } from "./json";
-import { serves, unserved } from "./patterns";
+import { handlerOf, serves, unserved } from "./patterns";
 
 function answering(body: string, status = 200): ReturnType<typeof vi.fn> {
   const fetch = vi.fn(async () => new Response(body, { status }));
@@ -75,6 +75,15 @@ describe("patterns", () => {
     ["a.b", "a.b", true],
     ["a.b", "a.c", false],
   ])("%s and %s: %s", (pattern, type, expected) => expect(serves(pattern, type)).toBe(expected));
+
+  it("that are narrow say best what a type takes", () => {
+    const of = (pattern: string) => ({ pattern, name: "", doc: "", schema: null, workers: 1, queue: "" });
+    const types = ["#", "mail.#", "mail.*", "mail.welcome", "report.*"].map(of);
+    expect(handlerOf("mail.welcome", types)?.pattern).toBe("mail.welcome");
+    expect(handlerOf("mail.digest", types)?.pattern).toBe("mail.*");
+    expect(handlerOf("mail.a.b", types)?.pattern).toBe("mail.#");
+    expect(handlerOf("other", types.slice(1))).toBeUndefined();
+  });
 
   it("of workers that are gone serve nothing", () => {
     const workers = [aWorker(["a.*"]), aWorker(["b.*"], { state: "lost" })];

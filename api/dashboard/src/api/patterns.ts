@@ -1,4 +1,4 @@
-import type { Worker } from "./types";
+import type { JobType, Worker } from "./types";
 
 /** Whether a handler's pattern serves a type, as the broker's topic exchange decides: `*` is one word, `#` any number of them. */
 export function serves(pattern: string, type: string): boolean {
@@ -18,4 +18,11 @@ export function unserved(types: Iterable<string>, workers: readonly Worker[]): s
     .filter((worker) => worker.state === "alive")
     .flatMap((worker) => worker.handlers.map((each) => each.pattern));
   return [...new Set(types)].filter((type) => !patterns.some((pattern) => serves(pattern, type)));
+}
+
+/** Of what serves a type, that with the narrowest pattern: fewest `#`, then fewest `*`, then most words. */
+export function handlerOf(type: string, types: readonly JobType[]): JobType | undefined {
+  const width = ({ pattern }: JobType) =>
+    pattern.split(".").reduce((total, word) => total + (word === "#" ? 10_000 : word === "*" ? 100 : -1), 0);
+  return types.filter((each) => serves(each.pattern, type)).sort((one, other) => width(one) - width(other))[0];
 }

@@ -1,12 +1,28 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { isLasting, request } from "./client";
-import type { FireTimes, Job, Occurrence, OccurrenceDetail, Overview, Page, State, Trigger, Worker } from "./types";
+import type {
+  Backfill,
+  DeadLetter,
+  DeadLetterFilter,
+  FireTimes,
+  Job,
+  JobType,
+  Occurrence,
+  OccurrenceDetail,
+  Overview,
+  Page,
+  RateLimit,
+  State,
+  Trigger,
+  Worker,
+} from "./types";
 
 export interface JobFilter {
   search?: string | undefined;
   type?: string | undefined;
   tag?: string | undefined;
   paused?: boolean | undefined;
+  served?: boolean | undefined;
   cursor?: string | undefined;
 }
 
@@ -14,13 +30,20 @@ export interface OccurrenceFilter {
   job?: string | undefined;
   type?: string | undefined;
   worker?: string | undefined;
+  backfill?: string | undefined;
   state?: readonly State[] | undefined;
   cursor?: string | undefined;
   limit?: number | undefined;
 }
 
+export interface DeadLetterPageFilter extends DeadLetterFilter {
+  cursor?: string | undefined;
+}
+
 const JOBS_PER_PAGE = 100;
 const OCCURRENCES_PER_PAGE = 50;
+/** The most that the server tells at once. */
+const FIRES_COUNTED = 1_000;
 /** What is refetched although no hint came: hints are lost while Redis is away. */
 const SAFETY_INTERVAL = every(30_000);
 const HEARTBEAT_INTERVAL = every(5_000);
@@ -97,4 +120,59 @@ export const queries = {
       queryFn: ({ signal }) => request<{ items: Worker[] }>("/workers", { signal }),
       refetchInterval: HEARTBEAT_INTERVAL,
     }),
+
+  types: () =>
+    queryOptions({
+      queryKey: ["types"],
+      queryFn: ({ signal }) => request<{ items: JobType[] }>("/types", { signal }),
+      staleTime: 5_000,
+      refetchInterval: SAFETY_INTERVAL,
+    }),
+
+  deadLetters: (filter: DeadLetterPageFilter) =>
+    queryOptions({
+      queryKey: ["dead-letters", filter],
+      queryFn: ({ signal }) =>
+        request<Page<DeadLetter>>("/dead-letters", { query: { limit: OCCURRENCES_PER_PAGE, ...filter }, signal }),
+      placeholderData: keepPreviousData,
+      refetchInterval: SAFETY_INTERVAL,
+    }),
+
+  backfills: (job: string) =>
+    queryOptions({
+      queryKey: ["backfills", job],
+      queryFn: ({ signal }) => request<Page<Backfill>>(`/jobs/${encodeURIComponent(job)}/backfills`, { signal }),
+      refetchInterval: SAFETY_INTERVAL,
+    }),
+
+  rateLimits: () =>
+    queryOptions({
+      queryKey: ["rate-limits"],
+      queryFn: ({ signal }) => request<{ items: RateLimit[] }>("/rate-limits", { signal }),
+      refetchInterval: SAFETY_INTERVAL,
+    }),
+
+  /** How often a trigger fires from `start` to `end`, both of them in it, as far as one answer tells; wall time is the trigger's. */
+  fireCount: (trigger: Trigger, start: string, end: string) =>
+    queryOptions({
+      queryKey: ["preview", trigger, start, end],
+      queryFn: async ({ signal }) => {
+        const body = { trigger, after: justBefore(start), count: FIRES_COUNTED };
+        const { fire_times: times } = await request<FireTimes>("/schedules/preview", { method: "POST", body, signal });
+        const within = times.filter(({ utc, local }) =>
+          end.endsWith("Z") ? Date.parse(utc) <= Date.parse(end) : local.slice(0, end.length) <= end,
+        );
+        return { within, more: within.length === FIRES_COUNTED };
+      },
+      staleTime: 60_000,
+      gcTime: 60_000,
+      retry: false,
+    }),
 };
+
+/** The server tells fire times after a moment; asked for a second earlier, it tells that moment's too. */
+function justBefore(start: string): string {
+  const instant = start.endsWith("Z");
+  const before = new Date(Date.parse(instant ? start : `${start}Z`) - 1_000).toISOString();
+  return instant ? before : before.slice(0, 19);
+}

@@ -1,6 +1,7 @@
-/** The REST API's resources, as docs/rest.md and /openapi.json describe them. Instants are ISO 8601 in UTC. */
+/** The REST API's resources, as docs/api.md and /openapi.json describe them. Instants are ISO 8601 in UTC. */
 
 export type State =
+  | "scheduled"
   | "waiting"
   | "pending"
   | "running"
@@ -87,12 +88,20 @@ export interface JobDefinition {
   timeout: number | null;
   retry: RetryPolicy;
   max_runs: number | null;
+  /** dotted path into the payload */
+  concurrency_key: string | null;
+  /** 0 to 9, higher first */
+  priority: number;
+  /** failures in a row until the job is paused */
+  disable_after: number | null;
 }
 
 export interface Job extends JobDefinition {
   id: number;
   trigger_description: string;
   runs: number;
+  /** in a row, since the last success */
+  failures: number;
   version: number;
   paused: boolean;
   pause_reason: string | null;
@@ -101,6 +110,10 @@ export interface Job extends JobDefinition {
   created_at: string;
   updated_at: string;
   last_occurrence: LastOccurrence | null;
+  /** whether a live worker serves its type */
+  served?: boolean;
+  /** `code` declares it beside its handler */
+  source?: "api" | "code";
 }
 
 export interface Failure {
@@ -121,7 +134,7 @@ export interface Occurrence {
   job_name: string;
   job_version: number;
   type: string;
-  origin: "schedule" | "manual" | "requeue";
+  origin: "schedule" | "manual" | "requeue" | "backfill";
   scheduled_for: string;
   state: State;
   reason: string | null;
@@ -141,6 +154,11 @@ export interface Occurrence {
   duration: number | null;
   retry_at: string | null;
   requeue_of: number | null;
+  concurrency_key: string;
+  priority: number;
+  backfill_id: number | null;
+  /** how somebody dealt with one that failed for good */
+  resolution: "requeued" | "discarded" | null;
 }
 
 export interface Attempt {
@@ -162,6 +180,9 @@ export interface OccurrenceDetail extends Occurrence {
   attempts: Attempt[];
   /** whether the broker was told */
   rung: boolean;
+  /** what the handler keeps from one attempt to the next */
+  checkpoint?: JsonValue;
+  snoozed_count?: number;
 }
 
 export interface LogRecord {
@@ -243,4 +264,75 @@ export interface FireTimes {
 export interface FieldError {
   field: string;
   message: string;
+}
+
+/** How many occurrences of a type start within a time. */
+export interface RateLimit {
+  type: string;
+  count: number;
+  /** seconds */
+  per: number;
+}
+
+/** What live workers say that they serve under one pattern. */
+export interface JobType {
+  pattern: string;
+  /** module and name of the function */
+  name: string;
+  doc: string;
+  /** JSON Schema of the payload */
+  schema: JsonObject | null;
+  workers: number;
+  queue: string;
+}
+
+/** An occurrence that failed for good and was neither requeued nor discarded. */
+export interface DeadLetter extends Occurrence {
+  error: Failure | null;
+}
+
+/** Which dead letters are meant; every part that is given has to hold. */
+export interface DeadLetterFilter {
+  job?: string | undefined;
+  type?: string | undefined;
+  search?: string | undefined;
+  /** ISO 8601 */
+  since?: string | undefined;
+  until?: string | undefined;
+}
+
+/** What was done to dead letters in one go, and how many are left to do. */
+export interface DeadLetterResult {
+  requeued?: number;
+  discarded?: number;
+  /** counted to 10,000 */
+  remaining: number;
+  /** those that were dealt with */
+  ids: number[];
+  /** those that cannot be requeued, and why */
+  refused?: { id: number; reason: string }[];
+}
+
+/** Runs of a job for fire times of the past. */
+export interface Backfill {
+  id: number;
+  job_id: number;
+  job_name: string;
+  start_at: string;
+  end_at: string;
+  concurrency: Concurrency;
+  max_concurrent: number;
+  payload: JsonObject | null;
+  state: "running" | "completed" | "cancelled";
+  /** why it was cancelled */
+  reason: string | null;
+  /** fire times in all; null until they are counted */
+  total: number | null;
+  /** occurrences made so far */
+  created: number;
+  /** fire times passed over, because the job had an occurrence there */
+  existing: number;
+  counts: Partial<Record<State, number>>;
+  created_at: string;
+  finished_at: string | null;
 }

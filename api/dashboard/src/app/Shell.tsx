@@ -9,7 +9,9 @@ const PAGES = [
   { to: "/", label: "Overview" },
   { to: "/jobs", label: "Jobs" },
   { to: "/occurrences", label: "Occurrences" },
+  { to: "/dead-letters", label: "Dead letters" },
   { to: "/workers", label: "Workers" },
+  { to: "/limits", label: "Limits" },
 ] as const;
 
 /** What surrounds every page. */

@@ -3,7 +3,7 @@ import { createRootRouteWithContext, createRoute, createRouter, lazyRouteCompone
 import { queries } from "../api/queries";
 import { NotFound } from "./NotFound";
 import { Shell } from "./Shell";
-import { jobFilter, occurrenceFilter, parseSearch, stringifySearch } from "./search";
+import { deadLetterFilter, jobFilter, occurrenceFilter, parseSearch, stringifySearch } from "./search";
 
 const root = createRootRouteWithContext<{ client: QueryClient }>()({ component: Shell, notFoundComponent: NotFound });
 
@@ -46,6 +46,22 @@ const occurrence = createRoute({
   component: lazyRouteComponent(() => import("../pages/occurrences/OccurrencePage"), "OccurrencePage"),
 });
 
+const deadLetters = createRoute({
+  getParentRoute: () => root,
+  path: "/dead-letters",
+  validateSearch: deadLetterFilter,
+  loaderDeps: ({ search }) => search,
+  loader: ({ context, deps }) => void context.client.prefetchQuery(queries.deadLetters(deps)),
+  component: lazyRouteComponent(() => import("../pages/dead/DeadLettersPage"), "DeadLettersPage"),
+});
+
+const limits = createRoute({
+  getParentRoute: () => root,
+  path: "/limits",
+  loader: ({ context }) => void context.client.prefetchQuery(queries.rateLimits()),
+  component: lazyRouteComponent(() => import("../pages/limits/LimitsPage"), "LimitsPage"),
+});
+
 const workers = createRoute({
   getParentRoute: () => root,
   path: "/workers",
@@ -56,7 +72,7 @@ const workers = createRoute({
 /** The pages and their addresses. */
 export function makeRouter(client: QueryClient) {
   return createRouter({
-    routeTree: root.addChildren([overview, jobs, job, occurrences, occurrence, workers]),
+    routeTree: root.addChildren([overview, jobs, job, occurrences, occurrence, deadLetters, workers, limits]),
     context: { client },
     defaultPreload: "intent",
     defaultPreloadStaleTime: 0,

@@ -1,4 +1,4 @@
-import type { JobFilter, OccurrenceFilter } from "../api/queries";
+import type { DeadLetterPageFilter, JobFilter, OccurrenceFilter } from "../api/queries";
 import type { State } from "../api/types";
 import { STATES } from "../states/states";
 
@@ -31,6 +31,11 @@ function word(value: unknown): string | undefined {
   return typeof first === "string" && first !== "" ? first : undefined;
 }
 
+function either(value: unknown): boolean | undefined {
+  const text = typeof value === "boolean" ? String(value) : word(value);
+  return text === "true" ? true : text === "false" ? false : undefined;
+}
+
 /** Leave out what is undefined, so that equal filters are equal query keys and addresses. */
 function given<Filter extends object>(filter: Filter): Filter {
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined)) as Filter;
@@ -38,12 +43,12 @@ function given<Filter extends object>(filter: Filter): Filter {
 
 /** The filter of the jobs page in an address. */
 export function jobFilter(raw: Raw): JobFilter {
-  const paused = word(raw.paused) ?? (typeof raw.paused === "boolean" ? String(raw.paused) : undefined);
   return given({
     search: word(raw.search),
     type: word(raw.type),
     tag: word(raw.tag),
-    paused: paused === "true" ? true : paused === "false" ? false : undefined,
+    paused: either(raw.paused),
+    served: either(raw.served),
     cursor: word(raw.cursor),
   });
 }
@@ -56,7 +61,21 @@ export function occurrenceFilter(raw: Raw): OccurrenceFilter {
     job: word(raw.job),
     type: word(raw.type),
     worker: word(raw.worker),
+    backfill: word(raw.backfill),
     state: state.length > 0 ? state : undefined,
+    cursor: word(raw.cursor),
+  });
+}
+
+/** The filter of the dead letters' page in an address; times that are none are left out. */
+export function deadLetterFilter(raw: Raw): DeadLetterPageFilter {
+  const instant = (value: unknown) => (Number.isNaN(Date.parse(word(value) ?? "")) ? undefined : word(value));
+  return given({
+    job: word(raw.job),
+    type: word(raw.type),
+    search: word(raw.search),
+    since: instant(raw.since),
+    until: instant(raw.until),
     cursor: word(raw.cursor),
   });
 }

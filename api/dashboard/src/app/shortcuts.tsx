@@ -3,14 +3,16 @@ import { useEffect, useState } from "react";
 import { Dialog } from "../parts/Dialog";
 import "./shortcuts.css";
 
-const PLACES = { h: "/", j: "/jobs", o: "/occurrences", w: "/workers" } as const;
+const PLACES = { h: "/", j: "/jobs", o: "/occurrences", d: "/dead-letters", w: "/workers", l: "/limits" } as const;
 const CHORD = 1_200;
 
 const SHEET: readonly (readonly [keys: readonly string[], what: string])[] = [
   [["g", "h"], "Overview"],
   [["g", "j"], "Jobs"],
   [["g", "o"], "Occurrences"],
+  [["g", "d"], "Dead letters"],
   [["g", "w"], "Workers"],
+  [["g", "l"], "Limits"],
   [["/"], "Search on this page"],
   [["?"], "This sheet"],
   [["Esc"], "Close"],

@@ -12,7 +12,7 @@ export interface Changed {
   overflow: boolean;
 }
 
-const ANY_OCCURRENCE: QueryKey[] = [["occurrences"], ["overview"], ["jobs"], ["job"]];
+const ANY_OCCURRENCE: QueryKey[] = [["occurrences"], ["overview"], ["jobs"], ["job"], ["dead-letters"], ["backfills"]];
 
 /** The query keys that a hint makes out of date. */
 export function affected(change: Changed): QueryKey[] {
@@ -25,7 +25,7 @@ export function affected(change: Changed): QueryKey[] {
   else if (change.occurrences.length > 0) {
     keys.push(...ANY_OCCURRENCE, ...change.occurrences.map((id) => ["occurrence", String(id)]));
   }
-  if (change.workers) keys.push(["workers"], ["overview"]);
+  if (change.workers) keys.push(["workers"], ["types"], ["overview"]);
   if (change.dispatcher) keys.push(["overview"]);
   return keys;
 }

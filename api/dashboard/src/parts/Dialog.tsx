@@ -8,7 +8,7 @@ interface DialogProps {
   onClose: () => void;
   title: string;
   description?: ReactNode;
-  size?: "small" | "large";
+  size?: "small" | "medium" | "large";
   /** a press outside does not close it: there may be something typed */
   keep?: boolean;
   initialFocus?: RefObject<HTMLElement | null>;

@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 
 interface PagerProps {
-  to: "/jobs" | "/occurrences";
+  to: "/jobs" | "/occurrences" | "/dead-letters";
   /** the filter without its cursor */
   filter: Record<string, unknown>;
   first: boolean;

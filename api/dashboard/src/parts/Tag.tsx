@@ -19,3 +19,21 @@ export function PausedTag({ reason }: { reason: string | null }) {
     </span>
   );
 }
+
+/** Marks a job whose type no live worker serves. */
+export function UnservedTag({ type }: { type: string }) {
+  return (
+    <span className="tag tag-unserved" title={`No live worker serves ${type}: runs wait for one`}>
+      no worker
+    </span>
+  );
+}
+
+/** Marks a job that is declared beside its handler: what is changed here, the next deployment may change back. */
+export function CodeTag() {
+  return (
+    <span className="tag" title="Declared in code, beside its handler">
+      from code
+    </span>
+  );
+}

@@ -31,6 +31,9 @@ const line = {
 
 const SHAPES: Record<string, React.ReactNode> = {
   due: <circle cx="6" cy="6" r="2.2" fill="currentColor" />,
+  scheduled: (
+    <path {...line} d="M2.500 3.300h7v6.400h-7zM2.500 5.500h7M4.400 2v1.300M7.600 2v1.300" strokeWidth={1.4} />
+  ),
   waiting: <path {...line} d="M3 6h.01M6 6h.01M9 6h.01" strokeWidth={2} />,
   pending: <circle {...line} cx="6" cy="6" r="4" />,
   running: <circle {...line} className="state-spin" cx="6" cy="6" r="4" pathLength={100} strokeDasharray="68 32" />,
@@ -43,5 +46,6 @@ const SHAPES: Record<string, React.ReactNode> = {
   skipped: <path {...line} d="m2.500 3 3 3-3 3m4-6 3 3-3 3" />,
   missed: <path {...line} d="M6 2.300v4.200M6 9.300v.01" strokeWidth={2} />,
   lost: <path {...line} d="M6 2.300v4.200M6 9.300v.01" strokeWidth={2} />,
+  snoozed: <path {...line} d="M3.500 3h5L3.500 9h5" />,
   released: <path {...line} d="M9.500 6h-7m2.700-2.700L2.500 6l2.700 2.700" />,
 };

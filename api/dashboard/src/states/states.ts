@@ -2,6 +2,7 @@ import type { State } from "../api/types";
 
 /** Every state in the order of an occurrence's life. */
 export const STATES: readonly State[] = [
+  "scheduled",
   "waiting",
   "pending",
   "running",
@@ -16,7 +17,7 @@ export const STATES: readonly State[] = [
 ];
 
 /** States that an occurrence will leave. */
-export const LIVE_STATES: readonly State[] = ["waiting", "pending", "running", "cancelling", "retrying"];
+export const LIVE_STATES: readonly State[] = ["scheduled", "waiting", "pending", "running", "cancelling", "retrying"];
 
 /** How an occurrence can end. */
 export const FINAL_STATES: readonly State[] = STATES.filter((state) => !LIVE_STATES.includes(state));
@@ -41,6 +42,7 @@ export function stateLabel(state: string): string {
 
 /** What a state means, in a sentence. */
 export const MEANING: Record<State, string> = {
+  scheduled: "Triggered for a later time",
   waiting: "Behind another occurrence of the same job",
   pending: "Due; no worker has claimed it yet",
   running: "A worker runs it",
@@ -50,6 +52,6 @@ export const MEANING: Record<State, string> = {
   failed: "The handler raised and no attempt is left",
   timed_out: "It took longer than the job allows",
   cancelled: "Somebody cancelled it",
-  skipped: "Not run, because of the job's concurrency policy",
+  skipped: "Not run, by the job's concurrency policy or because its handler said so",
   missed: "Not run, because nobody dispatched it in time",
 };

@@ -6,6 +6,7 @@ import type { FieldError, Job } from "../../api/types";
 import { Button } from "../../parts/Button";
 import { Dialog, DialogFoot } from "../../parts/Dialog";
 import { ProblemNote } from "../../parts/ProblemNote";
+import { parseSpan } from "../../time/span";
 import { changesBetween, type Draft, draftOf, EMPTY, read, triggerOf } from "./draft";
 import { JobForm } from "./JobForm";
 import { FireTimeList, usePreview } from "./Preview";
@@ -33,7 +34,12 @@ function JobEditor({ job, from, onClose, onDone }: JobDialogProps) {
   const [before] = useState<Draft>(() => (job ? draftOf(job) : (from ?? EMPTY)));
   const [draft, setDraft] = useState(before);
   const [unread, setUnread] = useState<FieldError[]>([]);
-  const preview = usePreview(triggerOf(draft));
+  const trigger = triggerOf(draft);
+  const preview = usePreview(trigger);
+  const zone = trigger && "timezone" in trigger ? trigger.timezone : undefined;
+  // The server is asked about the trigger alone; how often it may still fire is known here.
+  const left = /^\d+$/.test(draft.maxRuns.trim()) ? Math.max(0, Number(draft.maxRuns) - (job?.runs ?? 0)) : undefined;
+  const times = preview.times?.slice(0, left);
 
   const saving = useMutation({
     mutationFn: (definition: Parameters<typeof commands.createJob>[0]) =>
@@ -81,13 +87,17 @@ function JobEditor({ job, from, onClose, onDone }: JobDialogProps) {
               setUnread([]);
               if (saving.isError) saving.reset();
             }}
+            errors={errors}
             problem={(field) => errors.find((error) => error.field === field)?.message}
           />
         </div>
         <aside className="job-dialog-side" aria-label="Next fire times" aria-live="polite">
-          <h3>Next fire times</h3>
-          {preview.times && preview.times.length > 0 ? (
-            <FireTimeList times={preview.times} faded={preview.behind} />
+          <h3>Next fire times{zone && <span className="quiet"> in {zone}</span>}</h3>
+          {times && times.length > 0 ? (
+            <>
+              <FireTimeList times={times} faded={preview.behind} />
+              {spread(draft)}
+            </>
           ) : (
             <p className="field-hint">{hint(draft, preview)}</p>
           )}
@@ -104,7 +114,7 @@ function JobEditor({ job, from, onClose, onDone }: JobDialogProps) {
 }
 
 const SHOWN =
-  /^(name|type|payload|tags|description|max_concurrent|max_waiting|catch_up_window|timeout|max_runs|retry\.\w+|trigger|trigger\.(expression|timezone|every|at|start_at|end_at|jitter))$/;
+  /^(name|type|payload(\..+)?|tags|description|max_concurrent|max_waiting|concurrency_key|priority|disable_after|catch_up_window|timeout|max_runs|retry\.\w+|trigger|trigger\.(expression|timezone|every|at|start_at|end_at|jitter))$/;
 
 /** Whether the form has a place for what is wrong with a field. */
 function isShown(field: string): boolean {
@@ -115,6 +125,14 @@ function isShown(field: string): boolean {
 function fieldName(field: string): string {
   const name = field.replace(/^body\./, "");
   return /^(expression|timezone|every|at|start_at|end_at|jitter)$/.test(name) ? `trigger.${name}` : name;
+}
+
+/** Says that fire times are only the earliest, where there is jitter. */
+function spread(draft: Draft) {
+  const jitter = draft.jitter.trim();
+  return jitter !== "" && parseSpan(jitter) ? (
+    <p className="field-hint job-dialog-spread">Each of them up to {jitter} later.</p>
+  ) : null;
 }
 
 function hint(draft: Draft, preview: ReturnType<typeof usePreview>): string {

@@ -5,11 +5,13 @@ import { commands } from "../../api/commands";
 import type { Job } from "../../api/types";
 import { Confirm } from "../../parts/Confirm";
 import { notify } from "../../parts/Notices";
+import { freeRows } from "../../parts/table/useSteadyRows";
+import { BackfillDialog } from "./BackfillDialog";
 import { copyOf } from "./draft";
 import { JobDialog } from "./JobDialog";
-import { PayloadDialog } from "./PayloadDialog";
+import { TriggerDialog } from "./TriggerDialog";
 
-type Open = { kind: "create" } | { kind: "edit" | "copy" | "pause" | "delete" | "trigger"; job: Job };
+type Open = { kind: "create" } | { kind: "edit" | "copy" | "pause" | "delete" | "trigger" | "backfill"; job: Job };
 
 interface JobActions {
   open: (dialog: Open) => void;
@@ -34,6 +36,7 @@ export function JobDialogs({ children }: { children: ReactNode }) {
   const close = useCallback(() => open(null), []);
 
   const refetch = useCallback(() => {
+    freeRows();
     for (const name of ["jobs", "job", "overview", "occurrences"]) void client.invalidateQueries({ queryKey: [name] });
   }, [client]);
 
@@ -105,14 +108,17 @@ export function JobDialogs({ children }: { children: ReactNode }) {
         />
       )}
       {dialog?.kind === "trigger" && (
-        <PayloadDialog
-          title={`Trigger ${dialog.job.name}`}
-          description="Makes one occurrence that is due now. The job's own payload stays as it is."
-          action="Trigger now"
-          payload={dialog.job.payload}
-          run={(payload) => commands.triggerJob(dialog.job.id, payload)}
+        <TriggerDialog job={dialog.job} onClose={close} onDone={(occurrence) => toOccurrence(occurrence.id)} />
+      )}
+      {dialog?.kind === "backfill" && (
+        <BackfillDialog
+          job={dialog.job}
           onClose={close}
-          onDone={(occurrence) => toOccurrence(occurrence.id)}
+          onDone={() => {
+            close();
+            void client.invalidateQueries({ queryKey: ["backfills"] });
+            void navigate({ to: "/jobs/$id", params: { id: String(dialog.job.id) } });
+          }}
         />
       )}
       <Confirm

@@ -1,7 +1,11 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { queries } from "../../api/queries";
 import type { Job, Trigger } from "../../api/types";
 import { Fact, Facts } from "../../parts/Panel";
 import { count, seconds } from "../../time/format";
 import { Time } from "../../time/Time";
+import { spellLimit } from "../limits/limit";
 
 /** A job's definition, in words. */
 export function JobFacts({ job }: { job: Job }) {
@@ -12,14 +16,31 @@ export function JobFacts({ job }: { job: Job }) {
         <code>{job.type}</code>
       </Fact>
       <TriggerFacts trigger={job.trigger} />
+      <RateLimitFact type={job.type} />
       <Fact name="Overlap">{overlap(job)}</Fact>
+      {job.concurrency_key && (
+        <Fact name="Apart for each">
+          <code>{job.concurrency_key}</code>
+        </Fact>
+      )}
+      <Fact name="Priority">
+        {job.priority} <span className="quiet">of 9</span>
+      </Fact>
       <Fact name="Attempts">{attempts(job)}</Fact>
+      <Fact name="Lost workers">at most {job.retry.max_lost}</Fact>
+      {(job.disable_after !== null || job.failures > 0) && (
+        <Fact name="Failures">
+          {count(job.failures)} in a row
+          {job.disable_after !== null && `, disabled after ${count(job.disable_after)}`}
+        </Fact>
+      )}
       <Fact name="Time limit">{job.timeout === null ? "none" : seconds(job.timeout)}</Fact>
       {job.trigger.kind !== "manual" && <Fact name="Missed runs">{catchUp(job)}</Fact>}
       <Fact name="Runs">
         {count(job.runs)}
         {job.max_runs !== null && ` of ${count(job.max_runs)}`}
       </Fact>
+      {job.source === "code" && <Fact name="Defined">in code, beside its handler</Fact>}
       {job.tags.length > 0 && <Fact name="Tags">{job.tags.join(", ")}</Fact>}
       <Fact name="Changed">
         <Time at={job.updated_at} /> <span className="quiet">version {job.version}</span>
@@ -31,15 +52,27 @@ export function JobFacts({ job }: { job: Job }) {
   );
 }
 
+function RateLimitFact({ type }: { type: string }) {
+  const limit = useQuery(queries.rateLimits()).data?.items.find((each) => each.type === type);
+  return limit ? (
+    <Fact name="Rate limit">
+      <Link to="/limits">{spellLimit(limit)}</Link>
+    </Fact>
+  ) : null;
+}
+
 function TriggerFacts({ trigger }: { trigger: Trigger }) {
   switch (trigger.kind) {
     case "manual":
       return <Fact name="Schedule">by hand</Fact>;
     case "once":
       return (
-        <Fact name="Once at">
-          <Time at={trigger.at} />
-        </Fact>
+        <>
+          <Fact name="Once at">
+            <Time at={trigger.at} />
+          </Fact>
+          {trigger.jitter ? <Fact name="Spread over">{seconds(trigger.jitter)}</Fact> : null}
+        </>
       );
     case "cron":
       return (

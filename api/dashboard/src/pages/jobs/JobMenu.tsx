@@ -28,7 +28,8 @@ export function JobMenu({ job }: { job: Job }) {
   const { open, resume } = useJobActions();
   return (
     <Menu label={`More about ${job.name}`}>
-      <MenuItem onPick={() => open({ kind: "trigger", job })}>Trigger with payload…</MenuItem>
+      <MenuItem onPick={() => open({ kind: "trigger", job })}>Trigger with payload, later…</MenuItem>
+      {job.trigger.kind !== "manual" && <MenuItem onPick={() => open({ kind: "backfill", job })}>Backfill…</MenuItem>}
       <MenuItem onPick={() => open({ kind: "edit", job })}>Edit…</MenuItem>
       <MenuItem onPick={() => open({ kind: "copy", job })}>Make a copy…</MenuItem>
       {job.paused ? (

@@ -11,11 +11,13 @@ import { EditIcon, PauseIcon, PlayIcon, WarnIcon } from "../../parts/icons";
 import { Json } from "../../parts/Json";
 import { notify } from "../../parts/Notices";
 import { PageHead } from "../../parts/PageHead";
-import { PausedTag } from "../../parts/Tag";
+import { CodeTag, PausedTag, UnservedTag } from "../../parts/Tag";
 import "../../parts/Note.css";
 import { Panel } from "../../parts/Panel";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { OccurrenceTable, useOccurrenceColumns } from "../occurrences/OccurrenceTable";
+import { UnservedHint } from "../workers/Unserved";
+import { BackfillPanel } from "./BackfillPanel";
 import { JobDialogs, useJobActions } from "./JobDialogs";
 import { JobFacts } from "./JobFacts";
 import { JobMenu } from "./JobMenu";
@@ -60,6 +62,7 @@ export function JobPage() {
           </div>
           <div>
             {job.data && <NextTimes job={job.data} id={id} />}
+            {job.data && <BackfillPanel job={job.data} />}
             <Panel title="Definition">{job.data && <JobFacts job={job.data} />}</Panel>
             {job.data && (
               <Panel title="Payload" flush>
@@ -89,7 +92,13 @@ function JobHead({ job }: { job: Job | undefined }) {
     <>
       <PageHead
         title={job.name}
-        mark={job.paused && <PausedTag reason={job.pause_reason} />}
+        mark={
+          <>
+            {job.paused && <PausedTag reason={job.pause_reason} />}
+            {job.served === false && <UnservedTag type={job.type} />}
+            {job.source === "code" && <CodeTag />}
+          </>
+        }
         sub={`${job.type} · ${job.trigger_description}`}
         actions={
           <>
@@ -99,9 +108,7 @@ function JobHead({ job }: { job: Job | undefined }) {
             <Button icon={<EditIcon />} onClick={() => actions.open({ kind: "edit", job })}>
               Edit
             </Button>
-            {job.paused ? (
-              <Button onClick={() => actions.resume(job)}>Resume</Button>
-            ) : (
+            {!job.paused && (
               <Button icon={<PauseIcon />} onClick={() => actions.open({ kind: "pause", job })}>
                 Pause
               </Button>
@@ -110,17 +117,39 @@ function JobHead({ job }: { job: Job | undefined }) {
           </>
         }
       />
-      {job.paused && (
-        <div className="note note-warn">
-          <WarnIcon />
-          <div>
-            <strong>Paused</strong>
-            <p>{job.pause_reason || "No reason was given."}</p>
-            <p>It is not due until it is resumed. It can be triggered by hand.</p>
-          </div>
-        </div>
-      )}
+      {job.paused && <PausedNote job={job} />}
+      {job.served === false && <UnservedHint type={job.type} />}
     </>
+  );
+}
+
+/** Why it is not due, and the way back. */
+function PausedNote({ job }: { job: Job }) {
+  const actions = useJobActions();
+  const byItself = job.disable_after !== null && job.failures >= job.disable_after;
+  return (
+    <div className="note note-warn">
+      <WarnIcon />
+      <div>
+        <strong>{byItself ? "Disabled after failures" : "Paused"}</strong>
+        <p>{job.pause_reason || "No reason was given."}</p>
+        <p>
+          {byItself ? (
+            <>
+              Resuming lets it be due again and counts anew.{" "}
+              <Link to="/occurrences" search={{ job: String(job.id), state: ["failed", "timed_out"] }}>
+                Its failures
+              </Link>
+            </>
+          ) : (
+            "It is not due until it is resumed. It can be triggered by hand."
+          )}
+        </p>
+      </div>
+      <Button size="small" onClick={() => actions.resume(job)}>
+        {byItself ? "Enable again" : "Resume"}
+      </Button>
+    </div>
   );
 }
 

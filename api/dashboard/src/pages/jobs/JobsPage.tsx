@@ -12,7 +12,7 @@ import { Pager } from "../../parts/Pager";
 import { Panel } from "../../parts/Panel";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { SearchBox } from "../../parts/SearchBox";
-import { FilterTag, PausedTag } from "../../parts/Tag";
+import { FilterTag, PausedTag, UnservedTag } from "../../parts/Tag";
 import { type Column, DataTable } from "../../parts/table/DataTable";
 import { StateBadge } from "../../states/StateBadge";
 import { Time } from "../../time/Time";
@@ -31,6 +31,7 @@ const COLUMNS: readonly Column<Job>[] = [
           {job.name}
         </Link>
         {job.paused && <PausedTag reason={job.pause_reason} />}
+        {job.served === false && <UnservedTag type={job.type} />}
         {job.tags.map((tag) => (
           <Link key={tag} to="/jobs" search={{ tag }} className="tag">
             {tag}
@@ -116,6 +117,18 @@ function JobList() {
           <option value="">Active and paused</option>
           <option value="false">Active</option>
           <option value="true">Paused</option>
+        </select>
+        <select
+          className="input filter-select"
+          aria-label="Served or not"
+          value={filter.served === undefined ? "" : String(filter.served)}
+          onChange={(event) =>
+            change({ served: event.target.value === "" ? undefined : event.target.value === "true" })
+          }
+        >
+          <option value="">Served and unserved</option>
+          <option value="true">Served by a worker</option>
+          <option value="false">No worker</option>
         </select>
         {filter.type && <FilterTag onRemove={() => change({ type: undefined })}>type: {filter.type}</FilterTag>}
         {filter.tag && <FilterTag onRemove={() => change({ tag: undefined })}>tag: {filter.tag}</FilterTag>}

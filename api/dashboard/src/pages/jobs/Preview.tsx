@@ -7,7 +7,7 @@ import { Time } from "../../time/Time";
 import { splitLocal } from "../../time/wall";
 import "./Preview.css";
 
-const COUNT = 6;
+const COUNT = 5;
 const PAUSE = 200;
 
 /** The next fire times of a trigger that is being written, asked for when the typing pauses, and what is wrong with it. */

@@ -2,6 +2,7 @@ import { useId, useMemo } from "react";
 import { Field } from "../../parts/Field";
 import { Segments } from "../../parts/Segments";
 import { OWN_ZONE, zoneNames } from "../../time/format";
+import { FormSection } from "./FormSection";
 import { type FormProps, TextField } from "./JobForm";
 
 const KINDS = [
@@ -29,7 +30,6 @@ export function TriggerFields(props: FormProps) {
       {draft.kind === "interval" && (
         <div className="form-row">
           <TextField {...props} name="every" field="trigger.every" label="Every" placeholder="5m" />
-          <TextField {...props} name="jitter" field="trigger.jitter" label="Spread over" placeholder="none" />
         </div>
       )}
       {draft.kind === "once" && (
@@ -41,19 +41,45 @@ export function TriggerFields(props: FormProps) {
       {draft.kind === "manual" && (
         <p className="field-hint">It runs only when somebody triggers it, here or over the API.</p>
       )}
-      {(draft.kind === "cron" || draft.kind === "interval") && (
-        <details className="form-more" open={draft.startAt !== "" || draft.endAt !== "" || undefined}>
-          <summary>First and last time</summary>
-          <div className="form-row">
+      {draft.kind !== "manual" && <LimitsSection {...props} />}
+    </div>
+  );
+}
+
+/** The times before and after which it is not due, and by how much it may be late on purpose. */
+function LimitsSection(props: FormProps) {
+  const { draft } = props;
+  const repeats = draft.kind !== "once";
+  const said = [
+    repeats && draft.startAt && `from ${draft.startAt.replace("T", " ")}`,
+    repeats && draft.endAt && `until ${draft.endAt.replace("T", " ")}`,
+    draft.jitter && `spread over ${draft.jitter}`,
+  ];
+  return (
+    <FormSection
+      title={repeats ? "First and last time, spread" : "Spread"}
+      now={said.filter(Boolean).join(", ") || "none"}
+      fields={/^trigger\.(start_at|end_at|jitter)$/}
+      errors={props.errors}
+    >
+      <div className="form-row">
+        {repeats && (
+          <>
             <LocalField {...props} name="startAt" field="trigger.start_at" label="Not before" />
             <LocalField {...props} name="endAt" field="trigger.end_at" label="Not after" />
-          </div>
-          {draft.kind === "interval" && (
-            <p className="field-hint">Times are in {OWN_ZONE}, the zone of this machine.</p>
-          )}
-        </details>
-      )}
-    </div>
+          </>
+        )}
+        <TextField
+          {...props}
+          name="jitter"
+          field="trigger.jitter"
+          label="Spread over"
+          placeholder="none"
+          hint="Each is due up to so much later, so that jobs of the same minute do not all begin at once."
+        />
+      </div>
+      {draft.kind === "interval" && <p className="field-hint">Times are in {OWN_ZONE}, the zone of this machine.</p>}
+    </FormSection>
   );
 }
 

@@ -21,6 +21,20 @@ describe("a new job", () => {
     expect(definition.retry).toEqual({ delay: 0.5 });
   });
 
+  it("sends the policies that were filled in", () => {
+    const { definition } = read({
+      ...cron,
+      concurrencyKey: " customer.id ",
+      priority: "9",
+      disableAfter: "5",
+      jitter: "1m",
+    });
+    expect(definition).toMatchObject({ concurrency_key: "customer.id", priority: 9, disable_after: 5 });
+    expect(definition.trigger).toMatchObject({ jitter: 60 });
+    expect(read(cron).definition).toMatchObject({ concurrency_key: null, disable_after: null });
+    expect(read(cron).definition).not.toHaveProperty("priority");
+  });
+
   it("names each field that cannot be read as the API would", () => {
     const draft = { ...cron, timezone: "Mars/Phobos", payload: "[1]", timeout: "soon", maxAttempts: "few" };
     expect(read(draft).errors.map((error) => error.field)).toEqual([

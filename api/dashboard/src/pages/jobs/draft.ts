@@ -40,6 +40,9 @@ export interface Draft {
   retryMaxDelay: string;
   maxLost: string;
   maxRuns: string;
+  concurrencyKey: string;
+  priority: string;
+  disableAfter: string;
 }
 
 /** The default of each field that may stay empty, to show in its place. */
@@ -52,6 +55,7 @@ export const DEFAULTS = {
   retryFactor: "2",
   retryMaxDelay: "1h",
   maxLost: "3",
+  priority: "5",
 } as const;
 
 export const EMPTY: Draft = {
@@ -80,6 +84,9 @@ export const EMPTY: Draft = {
   retryMaxDelay: "",
   maxLost: "",
   maxRuns: "",
+  concurrencyKey: "",
+  priority: "",
+  disableAfter: "",
 };
 
 /** The form's content for a job that exists. */
@@ -114,6 +121,9 @@ export function draftOf(job: JobDefinition): Draft {
     retryMaxDelay: spellSpan(job.retry.max_delay),
     maxLost: String(job.retry.max_lost),
     maxRuns: job.max_runs === null ? "" : String(job.max_runs),
+    concurrencyKey: job.concurrency_key ?? "",
+    priority: String(job.priority),
+    disableAfter: job.disable_after === null ? "" : String(job.disable_after),
   };
 }
 
@@ -166,6 +176,9 @@ export function read(draft: Draft): Reading {
     catch_up: draft.catchUp,
     timeout: span(draft.timeout, "timeout", errors) ?? null,
     max_runs: number(draft.maxRuns, "max_runs", errors) ?? null,
+    concurrency_key: draft.concurrencyKey.trim() || null,
+    disable_after: number(draft.disableAfter, "disable_after", errors) ?? null,
+    ...only("priority", number(draft.priority, "priority", errors)),
     ...only("max_concurrent", number(draft.maxConcurrent, "max_concurrent", errors)),
     ...only("max_waiting", number(draft.maxWaiting, "max_waiting", errors)),
     ...only("catch_up_window", span(draft.catchUpWindow, "catch_up_window", errors)),
@@ -232,7 +245,7 @@ function bounds(draft: Draft, convert: (text: string) => string): { start_at?: s
 }
 
 /** Browsers leave out seconds that are zero. */
-function withSeconds(text: string): string {
+export function withSeconds(text: string): string {
   return text.length === 16 ? `${text}:00` : text;
 }
 

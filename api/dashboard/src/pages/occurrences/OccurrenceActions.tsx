@@ -50,6 +50,7 @@ export function OccurrenceActions({ occurrence }: { occurrence: OccurrenceDetail
           title={`Requeue occurrence ${occurrence.id}`}
           description="Makes a new occurrence, linked to this one, that is due now."
           action="Requeue"
+          type={occurrence.type}
           payload={occurrence.payload}
           run={(payload) => commands.requeue(occurrence.id, payload)}
           onClose={close}

@@ -12,6 +12,7 @@ import { ProblemNote } from "../../parts/ProblemNote";
 import { ProgressBar } from "../../parts/Progress";
 import { StateBadge } from "../../states/StateBadge";
 import { isFinal, isRunning, MEANING } from "../../states/states";
+import { localTime } from "../../time/format";
 import { Time } from "../../time/Time";
 import { UnservedHint } from "../workers/Unserved";
 import { FailureView } from "./FailureView";
@@ -72,6 +73,11 @@ export function OccurrencePage() {
                 <Json value={occurrence.result} label="Result" />
               </Panel>
             )}
+            {occurrence.checkpoint != null && (
+              <Panel title="Checkpoint" flush>
+                <Json value={occurrence.checkpoint} label="Checkpoint" />
+              </Panel>
+            )}
           </div>
           <div>
             <Panel title="Timeline">
@@ -110,6 +116,7 @@ function Head({ occurrence }: { occurrence: OccurrenceDetail }) {
         sub={
           <>
             {occurrence.type} · due <Time at={occurrence.scheduled_for} />
+            {occurrence.state === "scheduled" && ` (${localTime(Date.parse(occurrence.scheduled_for))})`}
             {occurrence.started_at && (
               <>
                 {isRunning(occurrence.state) ? " · running for " : " · took "}
@@ -127,7 +134,12 @@ function Head({ occurrence }: { occurrence: OccurrenceDetail }) {
   );
 }
 
-const ORIGIN = { schedule: "its schedule", manual: "a trigger by hand", requeue: "a requeue" } as const;
+const ORIGIN = {
+  schedule: "its schedule",
+  manual: "a trigger by hand",
+  requeue: "a requeue",
+  backfill: "a backfill",
+} as const;
 
 function Details({ occurrence }: { occurrence: OccurrenceDetail }) {
   return (
@@ -143,10 +155,25 @@ function Details({ occurrence }: { occurrence: OccurrenceDetail }) {
           </>
         )}
       </Fact>
+      {occurrence.backfill_id !== null && (
+        <Fact name="Backfill">
+          <Link to="/occurrences" search={{ backfill: String(occurrence.backfill_id) }}>
+            {occurrence.backfill_id}
+          </Link>
+        </Fact>
+      )}
+      {occurrence.resolution && <Fact name="Dealt with">{occurrence.resolution}</Fact>}
+      <Fact name="Priority">{occurrence.priority}</Fact>
+      {occurrence.concurrency_key !== "" && (
+        <Fact name="Concurrency key">
+          <code>{occurrence.concurrency_key}</code>
+        </Fact>
+      )}
       <Fact name="Job version">{occurrence.job_version}</Fact>
       <Fact name="Attempts">
         {occurrence.attempt} of {occurrence.max_attempts}
         {occurrence.lost_count > 0 && `, ${occurrence.lost_count} lost`}
+        {occurrence.snoozed_count ? `, ${occurrence.snoozed_count} snoozed` : ""}
       </Fact>
       {occurrence.worker_name && (
         <Fact name="Worker">

@@ -34,6 +34,8 @@ const JOB: Column<Occurrence> = {
   ),
 };
 
+const ORIGIN = { schedule: "", manual: "by hand", requeue: "requeued", backfill: "backfill" } as const;
+
 const REST: readonly Column<Occurrence>[] = [
   { id: "state", header: "State", role: "plain", cell: (row) => <StateCell occurrence={row} /> },
   {
@@ -42,9 +44,7 @@ const REST: readonly Column<Occurrence>[] = [
     cell: (row) => (
       <span>
         <Time at={row.scheduled_for} />
-        {row.origin !== "schedule" && (
-          <span className="occurrence-origin">{row.origin === "manual" ? "by hand" : "requeued"}</span>
-        )}
+        {row.origin !== "schedule" && <span className="occurrence-origin">{ORIGIN[row.origin]}</span>}
       </span>
     ),
   },
@@ -120,10 +120,11 @@ function StateCell({ occurrence }: { occurrence: Occurrence }) {
 
 /** Why an occurrence is in its state, with a link to the one that is in the way. */
 export function Why({ occurrence }: { occurrence: Occurrence }) {
-  const { state, reason, blocker_id: blocker, missed_count: missed, retry_at: retryAt } = occurrence;
+  const { state, reason, blocker_id: blocker, missed_count: missed, retry_at: retryAt, resolution } = occurrence;
   const words: ReactNode[] = [];
   if (reason) words.push(reason.replaceAll("_", " "));
   if (missed !== null && missed > 1) words.push(`${missed} fire times`);
+  if (resolution) words.push(resolution);
   if (state === "retrying" && retryAt) words.push(<Time key="retry" at={retryAt} />);
   if (blocker !== null && (state === "waiting" || state === "skipped")) {
     words.push(

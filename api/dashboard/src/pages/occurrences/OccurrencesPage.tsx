@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { useCallback, useDeferredValue, useState } from "react";
+import { useCallback } from "react";
 import { Problem } from "../../api/client";
 import { type OccurrenceFilter, queries } from "../../api/queries";
 import type { State } from "../../api/types";
@@ -12,6 +12,7 @@ import { Panel } from "../../parts/Panel";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { SearchBox } from "../../parts/SearchBox";
 import { FilterTag } from "../../parts/Tag";
+import { JobSearch } from "./JobSearch";
 import { OccurrenceTable, useOccurrenceColumns } from "./OccurrenceTable";
 import { StateFilter } from "./StateFilter";
 import "./occurrences.css";
@@ -43,10 +44,13 @@ export function OccurrencesPage() {
     <div className="page">
       <PageHead title="Occurrences" />
       <div className="filters">
-        <JobSearch value={filter.job ?? ""} onChange={byJob} />
+        <JobSearch value={filter.job ?? ""} onChange={byJob} main />
         <SearchBox label="Type" value={filter.type ?? ""} onChange={byType} />
         {filter.worker && (
           <FilterTag onRemove={() => change({ worker: undefined })}>worker: {filter.worker.slice(0, 8)}</FilterTag>
+        )}
+        {filter.backfill && (
+          <FilterTag onRemove={() => change({ backfill: undefined })}>backfill: {filter.backfill}</FilterTag>
         )}
       </div>
       <StateFilter chosen={filter.state ?? []} onChange={byState} />
@@ -95,22 +99,5 @@ export function OccurrencesPage() {
         nextLabel="Older"
       />
     </div>
-  );
-}
-
-/** Picks a job by its name or id, with the names that begin or go on like what is typed. */
-function JobSearch({ value, onChange }: { value: string; onChange: (text: string) => void }) {
-  const [text, setText] = useState("");
-  const typed = useDeferredValue(text.trim());
-  const jobs = useQuery({ ...queries.jobs({ search: typed }), enabled: typed.length > 1 });
-  return (
-    <SearchBox
-      label="Job name or id"
-      value={value}
-      onChange={onChange}
-      onType={setText}
-      suggestions={typed.length > 1 ? (jobs.data?.items ?? []).map((job) => job.name) : []}
-      main
-    />
   );
 }

@@ -35,6 +35,17 @@ describe("the timeline of an occurrence", () => {
     expect(told(anOccurrence({ state: "skipped", attempt: 0, attempts: [] }))).toEqual(["Due", "Skipped"]);
   });
 
+  it("of one that its handler skipped tells the attempt", () => {
+    const skipped = anOccurrence({ state: "skipped", finished_at: "2026-11-22T05:00:12Z" });
+    expect(told(skipped)).toContain("Attempt 2 started");
+    expect(told(skipped).at(-1)).toBe("Skipped");
+  });
+
+  it("of one for a later time begins with its making", () => {
+    const later = anOccurrence({ state: "scheduled", scheduled_for: "2026-11-22T06:00:00Z", attempt: 0, attempts: [] });
+    expect(told(later)).toEqual(["Created", "Due"]);
+  });
+
   it("says what a live one waits for", () => {
     const waits = (state: "waiting" | "pending" | "retrying") =>
       told(anOccurrence({ state, attempt: 0, attempts: [], retry_at: "2026-11-22T05:01:00Z" })).at(-1);

@@ -16,8 +16,13 @@ export interface Step {
 
 /** An occurrence's life so far, oldest first. */
 export function stepsOf(occurrence: OccurrenceDetail): Step[] {
-  const steps: Omit<Step, "after">[] = [{ mark: "due", title: "Due", at: occurrence.scheduled_for }];
-  if (occurrence.state === "skipped" || occurrence.state === "missed") {
+  const due = {
+    mark: occurrence.state === "scheduled" ? "scheduled" : "due",
+    title: "Due",
+    at: occurrence.scheduled_for,
+  };
+  const steps: Omit<Step, "after">[] = [due];
+  if (occurrence.attempts.length === 0 && (occurrence.state === "skipped" || occurrence.state === "missed")) {
     steps.push({
       mark: occurrence.state,
       title: occurrence.state === "skipped" ? "Skipped" : "Missed",
@@ -25,7 +30,10 @@ export function stepsOf(occurrence: OccurrenceDetail): Step[] {
     });
     return timed(steps);
   }
-  steps.push({ mark: "pending", title: "Created", at: occurrence.created_at });
+  const created = { mark: "pending", title: "Created", at: occurrence.created_at };
+  // What was triggered for a later time was there before it was due.
+  if (Date.parse(created.at) < Date.parse(due.at)) steps.unshift(created);
+  else steps.push(created);
   for (const attempt of occurrence.attempts) {
     const current =
       attempt.attempt === occurrence.attempt && (attempt.finished_at === null || isRunning(occurrence.state));

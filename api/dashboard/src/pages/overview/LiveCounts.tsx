@@ -4,7 +4,7 @@ import { StateMark } from "../../states/StateBadge";
 import { MEANING, stateLabel } from "../../states/states";
 import { count } from "../../time/format";
 
-const SHOWN: readonly State[] = ["running", "pending", "waiting", "retrying", "cancelling"];
+const SHOWN: readonly State[] = ["running", "pending", "waiting", "retrying", "cancelling", "scheduled"];
 
 /** How many occurrences are in each state that they will leave, and how much of the workers is used. */
 export function LiveCounts({ overview }: { overview: Overview | undefined }) {

@@ -52,9 +52,12 @@ export function RecentTrouble() {
       className="last-failures"
       flush
       aside={
-        <Link to="/occurrences" search={{ state: [...TROUBLE] }}>
-          All
-        </Link>
+        <>
+          <Link to="/dead-letters">Dead letters</Link>
+          <Link to="/occurrences" search={{ state: [...TROUBLE] }}>
+            All
+          </Link>
+        </>
       }
     >
       <DataTable

@@ -1,15 +1,21 @@
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { useMemo, useState } from "react";
+import { commands } from "../../api/commands";
 import { queries } from "../../api/queries";
 import type { Worker } from "../../api/types";
 import { useTitle } from "../../app/title";
+import { Button } from "../../parts/Button";
+import { Confirm } from "../../parts/Confirm";
 import { Empty } from "../../parts/Empty";
+import { notify } from "../../parts/Notices";
 import { PageHead } from "../../parts/PageHead";
 import { Panel } from "../../parts/Panel";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { type Column, DataTable } from "../../parts/table/DataTable";
 import { useTicking } from "../../time/clock";
 import { Time } from "../../time/Time";
+import { HandlersPanel } from "./HandlersPanel";
 import { UnservedNote } from "./Unserved";
 import "./workers.css";
 
@@ -68,6 +74,28 @@ const COLUMNS: readonly Column<Worker>[] = [
   },
 ];
 
+/** The columns of living workers: a drain can be asked of them. */
+function columnsWith(drain: (worker: Worker) => void): readonly Column<Worker>[] {
+  return [
+    ...COLUMNS,
+    {
+      id: "drain",
+      header: "Drain",
+      role: "action",
+      cell: (worker) => (
+        <Button
+          size="small"
+          aria-label={`Drain ${worker.name}`}
+          disabled={worker.state !== "alive"}
+          onClick={() => drain(worker)}
+        >
+          {worker.state === "alive" ? "Drain" : "Draining"}
+        </Button>
+      ),
+    },
+  ];
+}
+
 /** The processes that run jobs: those that live, and those that went lately. */
 export function WorkersPage() {
   useTitle("Workers");
@@ -75,6 +103,9 @@ export function WorkersPage() {
   const items = workers.data?.items;
   const living = items?.filter((worker) => LIVING.includes(worker.state));
   const gone = items?.filter((worker) => !LIVING.includes(worker.state)) ?? [];
+  const client = useQueryClient();
+  const [draining, drain] = useState<Worker | null>(null);
+  const columns = useMemo(() => columnsWith(drain), []);
   return (
     <div className="page">
       <PageHead
@@ -93,7 +124,7 @@ export function WorkersPage() {
         <Panel flush>
           <DataTable
             label="Workers"
-            columns={COLUMNS}
+            columns={columns}
             rows={living}
             idOf={(worker) => worker.id}
             live
@@ -106,11 +137,27 @@ export function WorkersPage() {
         </Panel>
       )}
       <UnservedNote />
+      <HandlersPanel />
       {gone.length > 0 && (
         <Panel title="Gone within the last hour" flush>
           <DataTable label="Gone workers" columns={COLUMNS} rows={gone} idOf={(worker) => worker.id} empty={null} />
         </Panel>
       )}
+      <Confirm
+        open={draining !== null}
+        onClose={() => drain(null)}
+        title={`Drain ${draining?.name ?? ""}?`}
+        action="Drain it"
+        look="solid"
+        run={async () => {
+          if (draining) await commands.drainWorker(draining.id);
+          notify(`${draining?.name} drains: it ends when what it runs has ended`);
+          void client.invalidateQueries({ queryKey: ["workers"] });
+        }}
+      >
+        It takes nothing more, finishes what it runs ({draining?.running ?? 0} now), and ends. What waits goes to the
+        other workers; whoever started the process may start another.
+      </Confirm>
     </div>
   );
 }
@@ -151,15 +198,15 @@ function Slots({ worker }: { worker: Worker }) {
   );
 }
 
+/** What it serves; more about each handler is in the panel of handlers. */
 function Handlers({ worker }: { worker: Worker }) {
   return (
     <ul className="handlers">
       {worker.handlers.map((handler) => (
-        <li key={handler.pattern + handler.name} title={handler.doc || undefined}>
+        <li key={handler.pattern + handler.name} title={handler.doc || handler.name || undefined}>
           <code>{handler.pattern}</code>
           <span className="quiet">
-            {handler.name && `${handler.name} · `}
-            {handler.queue}
+            {handler.queue} · {handler.concurrency} at once
           </span>
         </li>
       ))}

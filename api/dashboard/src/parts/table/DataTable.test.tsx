@@ -1,7 +1,7 @@
 import { cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Column, DataTable } from "./DataTable";
-import { steadyRows } from "./useSteadyRows";
+import { freeRows, steadyRows } from "./useSteadyRows";
 
 interface Row {
   id: number;
@@ -32,6 +32,21 @@ describe("a table", () => {
     expect(texts()).toEqual(["one, changed"]);
     fireEvent.click(screen.getByRole("button", { name: /1 more since/ }));
     expect(texts()).toEqual(["two", "one, changed"]);
+  });
+
+  it("shows what the reader did at once, under the pointer or not", () => {
+    const { rerender } = render(
+      table([
+        { id: 2, text: "two" },
+        { id: 1, text: "one" },
+      ]),
+    );
+    const body = screen.getAllByRole("rowgroup")[1];
+    if (!body) throw new Error("no body");
+    fireEvent.pointerEnter(body, { pointerType: "mouse" });
+    freeRows();
+    rerender(table([{ id: 1, text: "one" }]));
+    expect(texts()).toEqual(["one"]);
   });
 
   it("sorts by a column that can be sorted", () => {

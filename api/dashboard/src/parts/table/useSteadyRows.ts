@@ -17,6 +17,15 @@ export function steadyRows<Row>(
   return { rows, heldBack: byId.size };
 }
 
+/** Milliseconds in which what somebody did shows, under the pointer or not. */
+const OWN_DOING = 1_500;
+let freeUntil = 0;
+
+/** Somebody has just changed rows: what goes because of it is not kept in place. */
+export function freeRows(): void {
+  freeUntil = Date.now() + OWN_DOING;
+}
+
 /**
  * `steadyRows` from one rendering to the next.
  *
@@ -30,7 +39,7 @@ export function useSteadyRows<Row>(
 ) {
   const shown = useRef<{ scope: string | undefined; rows: readonly Row[] }>({ scope: undefined, rows: [] });
   const { rows: before, scope: of } = shown.current;
-  const keep = held && scope !== undefined && of === scope && before.length > 0;
+  const keep = held && Date.now() > freeUntil && scope !== undefined && of === scope && before.length > 0;
   const result = keep ? steadyRows(before, fresh, idOf) : { rows: fresh, heldBack: 0 };
   shown.current = { scope, rows: result.rows };
   return result;
