@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import shutil
+import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +25,7 @@ from support.api import Listening
 from support.command_line import Done, command
 from support.control import Control, finished
 
+DOCS = Path(__file__).parents[2] / "docs"
 RANGE = ("--from", "2026-02-01T00:00", "--to", "2026-02-01T04:00")
 
 
@@ -146,3 +152,34 @@ async def test_letters_that_stay_are_told_with_the_reason(system: System) -> Non
 async def test_which_letters_has_to_be_said_in_one_way(system: System, args: tuple[str, ...]) -> None:
     for verb in ("requeue", "discard"):
         assert "say which" in (await system.run("dead-letters", verb, *args, code=2)).err
+
+
+@pytest.mark.parametrize("page", ["backfill.md", "dead-letters.md"])
+async def test_every_example_of_the_page_runs_in_order(system: System, page: str) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("no curl (apt-get install curl)")
+    await system.run("jobs", "create", "digest", "--type", "sendemail.digest", "--concurrency", "allow")
+    await system.fail("digest", 3, "ConnectionRefused by db01 refused")
+    told = ""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    for example in re.findall(r"```bash\n(.*?)```", (DOCS / page).read_text(), re.DOTALL):
+        shell = await asyncio.create_subprocess_exec(
+            "bash",
+            "-euo",
+            "pipefail",
+            "-c",
+            example,
+            env={"PATH": path, "LEVERET_URL": system.url},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, error = await asyncio.wait_for(shell.communicate(), 60)
+        assert shell.returncode == 0, f"{example}\n{error.decode()}"
+        told += out.decode()
+    assert "urn:leveret:" not in told, told
+    expected = {
+        "backfill.md": ("backfill 1 of daily-report: 13 fire times", '"total":13', '"max_concurrent":4', "backfill 1 is cancelled"),
+        "dead-letters.md": ("ConnectionRefused by db01 refused", "3 requeued, 0 remain", '"requeued":0', "0 discarded"),
+    }[page]
+    for words in expected:
+        assert words in told

@@ -26,6 +26,7 @@ def list_occurrences(
     state: Annotated[list[State] | None, typer.Option(help="Only in this state; may be given several times.")] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Only of this type.")] = None,
     worker: Annotated[str | None, typer.Option(help="Only those this worker (its id) ran.")] = None,
+    backfill: Annotated[int | None, typer.Option(help="Only of this backfill.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, at most.")] = 50,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
@@ -33,7 +34,7 @@ def list_occurrences(
     """List occurrences, newest first."""
     states = [each.value for each in state] if state else None
     with Client(url) as client:
-        found = client.pages("occurrences", limit=limit, job=job, state=states, type=type_, worker=worker)
+        found = client.pages("occurrences", limit=limit, job=job, state=states, type=type_, worker=worker, backfill=backfill)
     if as_json:
         show_json(found)
         return
