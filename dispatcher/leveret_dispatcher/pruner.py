@@ -37,6 +37,8 @@ class Pruner:
                 break
         async with self._term.transaction() as connection:
             await connection.execute(sql("maintenance/prune_workers"), self._history_days)
+            await connection.execute(sql("key_limits/prune_lines"), timeout=30)
+            await connection.execute(sql("key_limits/prune_buckets"), timeout=30)
             await connection.execute(sql("maintenance/prune_backfills"), self._history_days)
         if total:
             log.info("pruner: %d occurrences were older than %g days", total, self._history_days)

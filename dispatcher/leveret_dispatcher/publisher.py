@@ -48,6 +48,7 @@ class Publisher:
         self._blocked: dict[str, float] = {}
         self._backlog: set[str] = set()
         self._limited: set[str] = set()
+        self._keyed: dict[str, float | None] = {}
         self._ringing: set[asyncio.Task[None]] = set()
         self._pause = BACKLOG_PAUSE[0]
 
@@ -79,6 +80,8 @@ class Publisher:
         """At the beginning of a term: ring at once what the last holder may have committed without publishing it."""
         await self._look()
         async with self._term.transaction() as connection:
+            if lost := await connection.fetch(sql("key_limits/recover")):
+                log.error("publisher: %d occurrences stood in no line of their type's limit by key", len(lost))
             await connection.execute(sql("occurrences/rering"), self._ring_timeout, min(self._ring_timeout, 60.0))
 
     async def run_once(self) -> float | None:
@@ -93,24 +96,31 @@ class Publisher:
             unrung, next_ring = await self._look()
         backlog: set[str] = set()
         pauses: list[float] = []
-        for job_type in unrung:
+        ready = [job_type for job_type, seconds in self._keyed.items() if seconds is not None and seconds <= 0]
+        for job_type in dict.fromkeys([*unrung, *ready]):
             if (room := min(BATCH, self._room(job_type))) == 0:
                 backlog.add(job_type)
                 pauses.append(self._until_room(job_type, claimed=self._rung.get(job_type) != before.get(job_type)))
                 continue
-            if job_type in self._limited:
+            if job_type in self._keyed:
+                taken, full, self._keyed[job_type] = await self._take_keyed(job_type, room)
+            elif job_type in self._limited:
                 taken, room, pause = await self._take_limited(job_type, room)
+                full = 0 < room == len(taken)
                 pauses.append(pause)
             else:
                 taken = await self._take("occurrences/take_unrung", job_type, room, self._ring_timeout)
+                full = len(taken) == room
             self._rung[job_type] = self._rung.get(job_type, 0) + len(taken)
             await self._ring(taken)
-            if room and len(taken) == room:
+            if full:
                 more = True
                 backlog.add(job_type)
         self._backlog = backlog
         if more:
             return 0.0
+        # What is ready and was not taken has no room, and its pause is there already.
+        pauses += [seconds for seconds in self._keyed.values() if seconds is not None and seconds > 0]
         if next_ring is not None:
             pauses.append(max(next_ring, BACKLOG_PAUSE[0]))
         return min(pauses, default=None)
@@ -119,6 +129,7 @@ class Publisher:
         """The types with something that nobody was told about, and seconds until a doorbell has to be rung again."""
         rung: dict[str, int] = {}
         limited: set[str] = set()
+        keyed: dict[str, float | None] = {}
         unrung: list[str] = []
         next_ring: float | None = None
         for row in await self._term.database.fetch("occurrences/to_ring"):
@@ -127,11 +138,14 @@ class Publisher:
                     rung[row["type"]] = int(row["value"])
                 case "limited":
                     limited.add(row["type"])
+                case "keyed":
+                    limited.add(row["type"])
+                    keyed[row["type"]] = row["value"]
                 case "unrung":
                     unrung.append(row["type"])
                 case _:
                     next_ring = row["value"]
-        self._rung, self._limited = rung, limited
+        self._rung, self._limited, self._keyed = rung, limited, keyed
         return unrung, next_ring
 
     async def _ring_overdue(self) -> int:
@@ -171,6 +185,34 @@ class Publisher:
                 await connection.execute(sql("rate_limits/spend"), job_type, tokens, bucket["at"])
         pause = LIMIT_PAUSE if places else BACKLOG_PAUSE[0]
         return _doorbells(rows), room, max(pause, (1.0 - tokens) * bucket["seconds_each"])
+
+    async def _take_keyed(self, job_type: str, room: int) -> tuple[list[Doorbell], bool, float | None]:
+        """What the buckets of a type's values pay for, and its own if it has one.
+
+        Returns:
+            The doorbells, whether there is more to do at once, and seconds until the next in line may go; None when nobody is.
+        """
+        async with self._term.transaction() as connection:
+            path = await connection.fetchval(sql("key_limits/hold"), job_type)
+            if path is None:
+                return [], True, None
+            lined = await connection.fetchval(sql("key_limits/line_up"), job_type, path, BATCH)
+            whole = await connection.fetchrow(sql("rate_limits/tokens"), job_type)
+            allowed = room if whole is None else min(room, int(whole["tokens"]), max(0, whole["count"] - whole["unanswered"]))
+            rows: list[asyncpg.Record] = []
+            if allowed:
+                rows += await connection.fetch(sql("key_limits/take_paid"), job_type, allowed, self._ring_timeout)
+            if len(rows) < allowed:
+                rows += await connection.fetch(sql("key_limits/take"), job_type, allowed - len(rows), self._ring_timeout)
+            if whole is not None and rows:
+                await connection.execute(sql("rate_limits/spend"), job_type, whole["tokens"] - len(rows), whole["at"])
+            seconds: float | None = await connection.fetchval(sql("key_limits/next_ready"), job_type)
+        more = lined == BATCH or len(rows) == room
+        if whole is not None and len(rows) == allowed < room:
+            # The values wait for the type's own bucket.
+            pause = max(BACKLOG_PAUSE[0], (1.0 - whole["tokens"] + len(rows)) * whole["seconds_each"])
+            return _doorbells(rows), more, max(pause, seconds or 0.0)
+        return _doorbells(rows), more or (seconds is not None and seconds <= 0), seconds
 
     async def _ring(self, doorbells: Sequence[Doorbell]) -> None:
         if not doorbells:

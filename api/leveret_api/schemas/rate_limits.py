@@ -22,7 +22,20 @@ class RateLimit(RateLimitPut):
     type: str = Field(examples=["sendemail.welcome"])
 
 
+class KeyLimitPut(RateLimitPut):
+    """The same for each value at `key` in the payloads apart."""
+
+    key: str = Field(description="Dotted path into the payload.", examples=["customer.id"])
+
+
+class KeyLimit(KeyLimitPut):
+    """The limit by key of a job type."""
+
+    type: str = Field(examples=["sendemail.welcome"])
+
+
 class RateLimitList(BaseModel):
     """All limits, by type."""
 
     items: list[RateLimit]
+    by_key: list[KeyLimit]
