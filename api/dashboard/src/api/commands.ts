@@ -49,6 +49,9 @@ const AT_ONCE = 200;
 const job = (id: number) => `/jobs/${id}`;
 const occurrence = (id: number) => `/occurrences/${id}`;
 
+const rateLimit = (type: string, key: string | undefined) =>
+  `/rate-limits/${encodeURIComponent(type)}${key === undefined ? "" : "/by-key"}`;
+
 /** Everything that is changed. */
 export const commands = {
   createJob: (definition: Partial<JobDefinition>) => request<Job>("/jobs", { method: "POST", body: definition }),
@@ -113,9 +116,9 @@ export const commands = {
     }),
 
   putRateLimit: ({ type, ...limit }: RateLimit) =>
-    request<RateLimit>(`/rate-limits/${encodeURIComponent(type)}`, { method: "PUT", body: limit }),
+    request<RateLimit>(rateLimit(type, limit.key), { method: "PUT", body: limit }),
 
-  deleteRateLimit: (type: string) => request<void>(`/rate-limits/${encodeURIComponent(type)}`, { method: "DELETE" }),
+  deleteRateLimit: ({ type, key }: RateLimit) => request<void>(rateLimit(type, key), { method: "DELETE" }),
 
   drainWorker: (id: string) => request<Worker>(`/workers/${id}/drain`, { method: "POST" }),
 };

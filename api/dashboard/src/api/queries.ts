@@ -12,6 +12,7 @@ import type {
   Overview,
   Page,
   RateLimit,
+  RateLimits,
   State,
   Trigger,
   Worker,
@@ -148,7 +149,9 @@ export const queries = {
   rateLimits: () =>
     queryOptions({
       queryKey: ["rate-limits"],
-      queryFn: ({ signal }) => request<{ items: RateLimit[] }>("/rate-limits", { signal }),
+      queryFn: ({ signal }) => request<RateLimits>("/rate-limits", { signal }),
+      select: ({ items, by_key: byKey = [] }): RateLimit[] =>
+        [...items, ...byKey].sort((one, other) => one.type.localeCompare(other.type)),
       refetchInterval: SAFETY_INTERVAL,
     }),
 

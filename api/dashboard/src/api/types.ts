@@ -266,12 +266,19 @@ export interface FieldError {
   message: string;
 }
 
-/** How many occurrences of a type start within a time. */
+/** How many occurrences of a type start within a time: in all, or for each value at `key` in their payloads. */
 export interface RateLimit {
   type: string;
   count: number;
   /** seconds */
   per: number;
+  /** dotted path into the payload; undefined for a limit of the whole type */
+  key?: string | undefined;
+}
+
+export interface RateLimits {
+  items: RateLimit[];
+  by_key?: RateLimit[];
 }
 
 /** What live workers say that they serve under one pattern. */

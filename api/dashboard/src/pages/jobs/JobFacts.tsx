@@ -53,12 +53,17 @@ export function JobFacts({ job }: { job: Job }) {
 }
 
 function RateLimitFact({ type }: { type: string }) {
-  const limit = useQuery(queries.rateLimits()).data?.items.find((each) => each.type === type);
-  return limit ? (
+  const limits = useQuery(queries.rateLimits()).data?.filter((each) => each.type === type) ?? [];
+  if (limits.length === 0) return null;
+  return (
     <Fact name="Rate limit">
-      <Link to="/limits">{spellLimit(limit)}</Link>
+      {limits.map((limit) => (
+        <div key={limit.key ?? ""}>
+          <Link to="/limits">{spellLimit(limit)}</Link>
+        </div>
+      ))}
     </Fact>
-  ) : null;
+  );
 }
 
 function TriggerFacts({ trigger }: { trigger: Trigger }) {

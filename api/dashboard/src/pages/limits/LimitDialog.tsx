@@ -9,6 +9,7 @@ import { Dialog, DialogFoot } from "../../parts/Dialog";
 import { Field } from "../../parts/Field";
 import { notify } from "../../parts/Notices";
 import { ProblemNote } from "../../parts/ProblemNote";
+import { Segments } from "../../parts/Segments";
 import { parseSpan, spellSpan } from "../../time/span";
 import { spellLimit } from "./limit";
 
@@ -19,12 +20,21 @@ interface LimitDialogProps {
   onDone: () => void;
 }
 
+const SCOPES = [
+  { value: "type", label: "All of the type" },
+  { value: "key", label: "For each value" },
+] as const;
+
+type Scope = (typeof SCOPES)[number]["value"];
+
 /** Limits a job type, or changes its limit. */
 export function LimitDialog({ limit, onClose, onDone }: LimitDialogProps) {
   const list = useId();
   const [type, setType] = useState(limit?.type ?? "");
   const [many, setMany] = useState(limit ? String(limit.count) : "");
   const [per, setPer] = useState(limit ? spellSpan(limit.per) : "1s");
+  const [scope, setScope] = useState<Scope>(limit?.key === undefined ? "type" : "key");
+  const [key, setKey] = useState(limit?.key ?? "");
   const [unread, setUnread] = useState<FieldError[]>([]);
   const jobs = useQuery({ ...queries.jobs({}), enabled: !limit }).data?.items ?? [];
   const saving = useMutation({
@@ -42,11 +52,17 @@ export function LimitDialog({ limit, onClose, onDone }: LimitDialogProps) {
   const problem = (field: string) => errors.find((error) => error.field === field)?.message;
 
   function submit(): void {
-    const wanted = { type: type.trim(), count: Number(many), per: parseSpan(per) };
+    const wanted = {
+      type: type.trim(),
+      count: Number(many),
+      per: parseSpan(per),
+      key: scope === "key" ? key.trim() : undefined,
+    };
     const found: FieldError[] = [];
     if (wanted.type === "") found.push({ field: "type", message: "is needed" });
     if (!/^\d+$/.test(many.trim())) found.push({ field: "count", message: "is not a whole number" });
     if (wanted.per === undefined) found.push({ field: "per", message: "is not a time span such as 1s, 1m or 1h" });
+    if (wanted.key === "") found.push({ field: "key", message: "is needed" });
     setUnread(found);
     if (found.length === 0 && wanted.per !== undefined) saving.mutate({ ...wanted, per: wanted.per });
   }
@@ -84,6 +100,30 @@ export function LimitDialog({ limit, onClose, onDone }: LimitDialogProps) {
               )}
             </Field>
           )}
+          {!limit && (
+            <div className="form-part">
+              <Segments label="What is counted together" value={scope} options={SCOPES} onChange={setScope} />
+            </div>
+          )}
+          {scope === "key" && (
+            <Field
+              label="For each"
+              error={problem("key")}
+              hint="A path into the payload: what has the same value there is counted together."
+            >
+              {(control) => (
+                <input
+                  {...control}
+                  className="input"
+                  value={key}
+                  placeholder="customer.id"
+                  autoComplete="off"
+                  spellCheck={false}
+                  onChange={(event) => setKey(event.target.value)}
+                />
+              )}
+            </Field>
+          )}
           <div className="form-row">
             <Field label="At most" error={problem("count")}>
               {(control) => (
@@ -115,7 +155,7 @@ export function LimitDialog({ limit, onClose, onDone }: LimitDialogProps) {
             After a quiet time so many start at once, and from then on they are spread evenly. For an even flow say 1 in
             1s rather than 60 in 1m.
           </p>
-          {saving.isError && !errors.some((error) => /^(type|count|per)$/.test(error.field)) && (
+          {saving.isError && !errors.some((error) => /^(type|count|per|key)$/.test(error.field)) && (
             <ProblemNote error={saving.error} />
           )}
         </div>

@@ -14,6 +14,7 @@ import { PageHead } from "../../parts/PageHead";
 import { Panel } from "../../parts/Panel";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { type Column, DataTable } from "../../parts/table/DataTable";
+import { freeRows } from "../../parts/table/useSteadyRows";
 import { LimitDialog } from "./LimitDialog";
 import { spellLimit } from "./limit";
 
@@ -26,7 +27,10 @@ export function LimitsPage() {
   const limits = useQuery(queries.rateLimits());
   const [dialog, setDialog] = useState<Open | null>(null);
   const close = () => setDialog(null);
-  const refetch = () => void client.invalidateQueries({ queryKey: ["rate-limits"] });
+  const refetch = () => {
+    freeRows();
+    void client.invalidateQueries({ queryKey: ["rate-limits"] });
+  };
   const columns = useMemo(() => columnsWith(setDialog), []);
   const create = (
     <Button look="solid" icon={<PlusIcon />} onClick={() => setDialog({ kind: "set" })}>
@@ -46,8 +50,8 @@ export function LimitsPage() {
           <DataTable
             label="Rate limits"
             columns={columns}
-            rows={limits.data?.items}
-            idOf={(limit) => limit.type}
+            rows={limits.data}
+            idOf={(limit) => `${limit.type} ${limit.key ?? ""}`}
             empty={
               <Empty title="No type is limited" actions={create}>
                 Workers take as much as they have slots for. A limit protects what jobs of a type call: a mail server, a
@@ -73,7 +77,7 @@ export function LimitsPage() {
         title={dialog?.kind === "lift" ? `Lift the limit of ${dialog.limit.type}?` : ""}
         action="Lift it"
         run={async () => {
-          if (dialog?.kind === "lift") await commands.deleteRateLimit(dialog.limit.type);
+          if (dialog?.kind === "lift") await commands.deleteRateLimit(dialog.limit);
           refetch();
         }}
       >
@@ -107,7 +111,7 @@ function columnsWith(open: (dialog: Open) => void): readonly Column<RateLimit>[]
       header: "Actions",
       role: "action",
       cell: (limit) => (
-        <Menu label={`More about ${limit.type}`}>
+        <Menu label={`More about ${limit.type}${limit.key === undefined ? "" : ` for each ${limit.key}`}`}>
           <MenuItem onPick={() => open({ kind: "set", limit })}>Change…</MenuItem>
           <MenuItem danger onPick={() => open({ kind: "lift", limit })}>
             Lift…
