@@ -178,7 +178,12 @@ async def test_every_example_of_the_page_runs_in_order(system: System, page: str
         told += out.decode()
     assert "urn:leveret:" not in told, told
     expected = {
-        "backfill.md": ("backfill 1 of daily-report: 13 fire times", '"total":13', '"max_concurrent":4', "backfill 1 is cancelled"),
+        "backfill.md": (
+            "backfill 1 of daily-report: 13 fire times",
+            '"total":13',
+            '"max_concurrent":4',
+            "backfill 1 is cancelled",
+        ),
         "dead-letters.md": ("ConnectionRefused by db01 refused", "3 requeued, 0 remain", '"requeued":0', "0 discarded"),
     }[page]
     for words in expected:
