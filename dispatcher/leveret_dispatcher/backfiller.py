@@ -118,7 +118,8 @@ class Backfiller:
         async with self._term.transaction() as connection:
             row = await connection.fetchrow(sql("backfills/take"), backfill_id)
             if row is None:
-                return False
+                # Somebody else has its job just now: it is looked at again soon.
+                return True
             step = await self._advance(connection, row)
             reach("in_backfill_tx")
         if step.created:
