@@ -141,7 +141,8 @@ class EventBuffer:
         """Have what is under way confirmed: at once, or else by way of the disk, or else some time later."""
         body = encode_batch(self._under_way)
         pause, longest = RETRY_PAUSE
-        while not await self._sent(body):
+        # Without a connection the disk comes first: to wait for one would leave the ends to memory alone.
+        while (self._spool is not None and not self._broker.connected) or not await self._sent(body):
             if self._spool is not None:
                 await self._by_way_of_the_disk()
                 return

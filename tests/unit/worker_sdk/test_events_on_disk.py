@@ -39,7 +39,9 @@ async def sending(
 ) -> AsyncGenerator[EventBuffer]:
     config = {"send_timeout": 0.2, "spool_dir": folder, **config}
     confirmed = [] if confirmed is None else confirmed
-    buffer = EventBuffer(FakeBroker(servers), WorkerConfig(**config), confirmed.append)
+    broker = FakeBroker(servers)
+    broker.started = True
+    buffer = EventBuffer(broker, WorkerConfig(**config), confirmed.append)
     task = asyncio.create_task(buffer.run())
     try:
         yield buffer
