@@ -157,6 +157,42 @@ async def test_schedules_are_made_shown_paused_and_resumed(system: System) -> No
     assert "every hour" in (await system.run("jobs", "list", "--search", "tick")).out
 
 
+async def test_a_run_is_planned_for_later_by_delay_or_by_time_and_cancelled(system: System) -> None:
+    await system.run("jobs", "create", "later", "--type", "greet.later")
+    made = await system.json("jobs", "trigger", "later", "--delay", "1h30m", "--priority", "9")
+    assert (made["state"], made["priority"]) == ("scheduled", 9)
+    said = (await system.run("jobs", "trigger", "later", "--at", "2030-01-01T08:00+02:00")).out
+    assert "is scheduled for 2030-01-01 06:00:00Z" in said
+    listed = await system.json("occurrences", "list", "--job", "later", "--state", "scheduled")
+    assert len(listed) == 2
+    for each in listed:
+        await system.run("occurrences", "cancel", str(each["id"]))
+    assert "--delay: must be a duration" in (await system.run("jobs", "trigger", "later", "--delay", "soon", code=2)).err
+    both = await system.run("jobs", "trigger", "later", "--delay", "9", "--at", "2030-01-01", code=2)
+    assert "give --delay or --at, not both" in both.err
+
+
+async def test_a_short_delay_runs_without_anybody_looking(system: System) -> None:
+    await system.run("jobs", "create", "soon", "--type", "greet.soon")
+    made = await system.json("jobs", "trigger", "soon", "--delay", "0.3")
+    assert made["state"] == "scheduled"
+    ended = await system.ended(made["id"])
+    assert ended["result"] == "hello you"
+    assert ended["started_at"] >= ended["scheduled_for"]
+
+
+async def test_limits_are_set_listed_and_lifted(system: System) -> None:
+    assert "at most 100 start within 1 min 0 s" in (await system.run("limits", "set", "greet.cli", "100/minute")).out
+    made = await system.json("limits", "set", "greet.cli", "5/10m", "--by", "customer.id")
+    assert made == {"type": "greet.cli", "key": "customer.id", "count": 5, "per": 600}
+    assert "customer.id" in (await system.run("limits", "list")).out
+    for more in ((), ("--by-key",)):
+        await system.run("limits", "lift", "greet.cli", *more)
+        assert "has no rate limit" in (await system.run("limits", "lift", "greet.cli", *more, code=1)).err
+    for rate in ("100", "x/minute", "5/fortnight"):
+        assert "RATE: must be" in (await system.run("limits", "set", "greet.cli", rate, code=2)).err
+
+
 async def test_following_a_log_ends_with_the_occurrence_and_cancel_ends_that(system: System) -> None:
     await system.run("jobs", "create", "long", "--type", "wait.x")
     occurrence = str((await system.json("jobs", "trigger", "long"))["id"])

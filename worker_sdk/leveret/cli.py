@@ -14,6 +14,7 @@ from leveret.commands import (
     dev,
     doctor,
     jobs,
+    limits,
     migrate,
     occurrences,
     schedule,
@@ -43,6 +44,7 @@ app.add_typer(occurrences.app, name="occurrences")
 app.add_typer(backfills.app, name="backfills")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(workers.app, name="workers")
+app.add_typer(limits.app, name="limits")
 app.add_typer(schedule.app, name="schedule")
 app.command("bench")(bench.bench)
 app.command("version")(version.show_version)
