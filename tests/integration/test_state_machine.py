@@ -62,7 +62,8 @@ POLICIES = st.fixed_dictionaries(
         "max_runs": st.sampled_from((None, None, 3)),
     }
 )
-OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled", "released")
+OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled", "released", "skipped", "snoozed")
+MAX_SNOOZES = 1
 
 
 @dataclass
@@ -501,6 +502,7 @@ class Lives(RuleBasedStateMachine):
             duration=0.0,
             retry=self.data.draw(st.sampled_from((True, True, False)), label="retry"),
             retry_after=self.data.draw(st.sampled_from((None, None, 7.0)), label="retry_after"),
+            max_snoozes=MAX_SNOOZES,
         )
 
     def _worker(self) -> str:
@@ -547,7 +549,9 @@ class Lives(RuleBasedStateMachine):
         worker = self.workers[0] if self.workers else str(uuid.uuid4())
         assert self.run(self.control.ingest(messages.encode(messages.Events(worker=worker, events=list(events))))) == 1
         self.model.report(
-            Word(e.occurrence, e.attempt, e.token, e.outcome, e.retry, e.retry_after) for e in events if isinstance(e, Finished)
+            Word(e.occurrence, e.attempt, e.token, e.outcome, e.retry, e.retry_after, MAX_SNOOZES)
+            for e in events
+            if isinstance(e, Finished)
         )
 
     def _place(self, bell: Doorbell) -> tuple[int, datetime, int]:
@@ -562,8 +566,9 @@ class Lives(RuleBasedStateMachine):
             made.payload = payload
 
     def _compare(self, row: Any, o: ModelOccurrence) -> None:
-        found = (row["state_text"], row["attempt"], row["lost_count"], row["released_count"], row["slot"], row["epoch"])
-        assert found == (o.state, o.attempt, o.lost, o.released, o.slot, o.epoch), o
+        counts = (row["attempt"], row["lost_count"], row["released_count"], row["snoozed_count"])
+        assert counts == (o.attempt, o.lost, o.released, o.snoozed), o
+        assert (row["state_text"], row["slot"], row["epoch"]) == (o.state, o.slot, o.epoch), o
         assert (row["job_id"], row["scheduled_for"], row["origin"]) == (o.job.id, o.scheduled_for, o.origin), o
         assert (row["job_version"], json.loads(row["payload"])) == (o.version, {"n": o.payload}), o
         if o.state in ("running", "cancelling"):

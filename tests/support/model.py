@@ -71,6 +71,7 @@ class ModelOccurrence:
     attempt: int = 0
     lost: int = 0
     released: int = 0
+    snoozed: int = 0
     worker: str | None = None
     token: str | None = None
     started_at: datetime | None = None
@@ -90,6 +91,7 @@ class Word:
     outcome: str
     retry: bool = True
     retry_after: float | None = None
+    max_snoozes: int = 100
 
 
 class Model:
@@ -193,9 +195,18 @@ class Model:
         for word in [w for w in batch if w.outcome == "succeeded"] + [w for w in batch if w.outcome != "succeeded"]:
             o = self.occurrences[word.occurrence]
             if o.state in ("running", "cancelling") and (o.attempt, o.token) == (word.attempt, word.token):
-                self.end(o, word.outcome, retry=word.retry, retry_after=word.retry_after)
+                self.end(o, word.outcome, retry=word.retry, retry_after=word.retry_after, max_snoozes=word.max_snoozes)
 
-    def end(self, o: ModelOccurrence, outcome: str, *, retry: bool = True, retry_after: float | None = None) -> None:
+    def end(
+        self,
+        o: ModelOccurrence,
+        outcome: str,
+        *,
+        retry: bool = True,
+        retry_after: float | None = None,
+        max_snoozes: int = 100,
+    ) -> None:
+        o.snoozed += outcome == "snoozed"
         o.lost += outcome == "lost"
         o.released += outcome == "released"
         if outcome == "succeeded":
@@ -204,12 +215,19 @@ class Model:
             self._finish(o, "cancelled")
         elif outcome == "released":
             o.state, o.token = "pending", None
+        elif outcome == "skipped":
+            self._finish(o, "skipped")
+        elif outcome == "snoozed":
+            if o.snoozed > max_snoozes:
+                self._finish(o, "failed")
+            else:
+                self._later(o, retry_after or 0, retry_after or 0)
         elif outcome == "lost":
             if o.lost >= o.retry.max_lost:
                 self._finish(o, "failed")
             else:
                 self._later(o, o.retry.delay * (o.lost - 1), o.retry.delay * (o.lost - 1))
-        elif retry and o.attempt - o.lost - o.released < o.retry.max_attempts:
+        elif retry and o.attempt - o.lost - o.released - o.snoozed < o.retry.max_attempts:
             self._later(o, *((o.retry.delay / 2, o.retry.delay) if retry_after is None else (retry_after, retry_after)))
         else:
             self._finish(o, outcome)
