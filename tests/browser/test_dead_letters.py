@@ -96,7 +96,7 @@ async def test_all_that_match_are_requeued_with_a_changed_field(stack: Stack, be
     await expect(page.get_by_text("All that match are selected")).to_be_visible()
     await page.get_by_role("button", name="Requeue").click()
     dialog = page.get_by_role("dialog", name="Requeue 230 dead letters")
-    await dialog.get_by_text("Some fields changed").click()
+    await dialog.get_by_text("Fields changed").click()
     await dialog.get_by_role("textbox", name="Payload").fill('{"paper": "fine"}')
     await dialog.get_by_role("button", name="Requeue").click()
     await expect(page.get_by_role("heading", name="No dead letter matches")).to_be_visible(timeout=30_000)
@@ -117,3 +117,14 @@ async def test_some_are_discarded_and_stay_in_the_history(stack: Stack, bench: B
     await page.goto(f"/occurrences/{dead[0]}")
     await expect(page.get_by_test_id("state")).to_have_text("failed")
     await expect(page.get_by_text("discarded").first).to_be_visible()
+
+
+async def test_one_is_discarded_on_its_own_page(stack: Stack, bench: Bench, page: Page) -> None:
+    [dead] = await _failed(stack, "printout")
+    await page.goto(f"/occurrences/{dead}")
+    await page.get_by_role("button", name="Discard").click()
+    dialog = page.get_by_role("dialog", name="Discard 1 dead letter?")
+    await dialog.get_by_role("button", name="Discard").click()
+    await expect(page.get_by_role("definition").filter(has_text="discarded")).to_be_visible()
+    await expect(page.get_by_role("button", name="Discard")).to_have_count(0)
+    assert await _dead(stack) == []

@@ -43,6 +43,7 @@ export interface DeadLetterPageFilter extends DeadLetterFilter {
 
 const JOBS_PER_PAGE = 100;
 const OCCURRENCES_PER_PAGE = 50;
+const BACKFILLS_SHOWN = 8;
 /** The most that the server tells at once. */
 const FIRES_COUNTED = 1_000;
 /** What is refetched although no hint came: hints are lost while Redis is away. */
@@ -142,7 +143,11 @@ export const queries = {
   backfills: (job: string) =>
     queryOptions({
       queryKey: ["backfills", job],
-      queryFn: ({ signal }) => request<Page<Backfill>>(`/jobs/${encodeURIComponent(job)}/backfills`, { signal }),
+      queryFn: ({ signal }) =>
+        request<Page<Backfill>>(`/jobs/${encodeURIComponent(job)}/backfills`, {
+          query: { limit: BACKFILLS_SHOWN },
+          signal,
+        }),
       refetchInterval: SAFETY_INTERVAL,
     }),
 

@@ -10,13 +10,13 @@ interface NestedProps extends ValueFieldProps {
 
 /** A list or an object inside of a payload: its own frame, which can be left out where the handler allows it. */
 export function NestedField(props: NestedProps) {
-  const { label, hint, value, onChange, required, shape, path, problem } = props;
+  const { label, hint, value, onChange, required, item = false, shape, path, problem } = props;
   const missing = value === undefined || value === null;
   const wrong = problem(path);
   return (
     <fieldset className="nested">
       <legend>
-        <Name name={label} required={required} />
+        <Name name={label} required={required && !item} />
       </legend>
       {hint && <p className="field-hint">{hint}</p>}
       {wrong && <p className="field-error">{wrong}</p>}
@@ -25,7 +25,7 @@ export function NestedField(props: NestedProps) {
           Add
         </Button>
       ) : shape.kind === "list" ? (
-        <ListItems {...props} item={shape.item} />
+        <ListItems {...props} schemaOfItems={shape.item} />
       ) : (
         <ObjectFields
           {...props}
@@ -43,9 +43,10 @@ export function NestedField(props: NestedProps) {
   );
 }
 
-function ListItems({ item, ...props }: ValueFieldProps & { item: Schema }) {
+function ListItems({ schemaOfItems, ...props }: ValueFieldProps & { schemaOfItems: Schema }) {
   const { label, root, value, onChange, required, path, problem } = props;
   const items = Array.isArray(value) ? value : [];
+  const empty = blank(shapeOf(schemaOfItems, root));
   const change = (next: JsonValue[]) => onChange(next.length === 0 && !required ? undefined : next);
   return (
     <>
@@ -54,10 +55,11 @@ function ListItems({ item, ...props }: ValueFieldProps & { item: Schema }) {
         <div key={index} className="nested-item">
           <ValueField
             label={`${label} ${index + 1}`}
-            schema={item}
+            schema={schemaOfItems}
+            item
             root={root}
             value={each}
-            onChange={(changed) => change(items.map((old, at) => (at === index ? (changed ?? null) : old)))}
+            onChange={(changed) => change(items.map((old, at) => (at === index ? (changed ?? empty) : old)))}
             required
             path={`${path}.${index}`}
             problem={problem}
@@ -72,12 +74,7 @@ function ListItems({ item, ...props }: ValueFieldProps & { item: Schema }) {
           </Button>
         </div>
       ))}
-      <Button
-        size="small"
-        icon={<PlusIcon />}
-        aria-label={`Add to ${label}`}
-        onClick={() => change([...items, blank(shapeOf(item, root))])}
-      >
+      <Button size="small" icon={<PlusIcon />} aria-label={`Add to ${label}`} onClick={() => change([...items, empty])}>
         Add
       </Button>
     </>

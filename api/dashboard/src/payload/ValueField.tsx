@@ -16,6 +16,8 @@ export interface ValueFieldProps {
   /** undefined leaves it out */
   onChange: (value: JsonValue | undefined) => void;
   required: boolean;
+  /** one of a list: named by its number, without a mark */
+  item?: boolean;
   fallback?: JsonValue | undefined;
   /** the API's name of the value: `payload.items.0` */
   path: string;
@@ -60,7 +62,7 @@ interface WrittenFieldProps extends ValueFieldProps {
 
 /** A value that is typed. What is typed stays as it is while it means the value: `1.0` does not jump to `1`. */
 function WrittenField({ read, write, type = "text", inputMode, lines = 1, code = false, ...rest }: WrittenFieldProps) {
-  const { label, hint, schema, root, value, onChange, required, fallback, path, problem } = rest;
+  const { label, hint, schema, root, value, onChange, required, item = false, fallback, path, problem } = rest;
   const [typed, setTyped] = useState("");
   const empty = value === undefined || value === null;
   const current = same(typed === "" ? undefined : read(typed), empty ? undefined : value)
@@ -81,7 +83,7 @@ function WrittenField({ read, write, type = "text", inputMode, lines = 1, code =
     onChange(text === "" ? undefined : read(text));
   }
   return (
-    <Field label={<Name name={label} required={required} />} hint={hint || undefined} error={problem(path)}>
+    <Field label={<Name name={label} required={required && !item} />} hint={hint || undefined} error={problem(path)}>
       {(control) =>
         lines > 1 ? (
           <textarea {...control} {...shown} rows={lines} onChange={(event) => change(event.target.value)} />
@@ -100,7 +102,20 @@ function WrittenField({ read, write, type = "text", inputMode, lines = 1, code =
 }
 
 function ChoiceField(props: ValueFieldProps & { options: readonly JsonValue[] }) {
-  const { label, hint, value, onChange, required, fallback, path, problem, options, schema, root } = props;
+  const {
+    label,
+    hint,
+    value,
+    onChange,
+    required,
+    item = false,
+    fallback,
+    path,
+    problem,
+    options,
+    schema,
+    root,
+  } = props;
   const chosen = options.findIndex((option) => same(option, value));
   const none =
     fallback !== undefined && fallback !== null
@@ -109,7 +124,7 @@ function ChoiceField(props: ValueFieldProps & { options: readonly JsonValue[] })
         ? "choose"
         : "none";
   return (
-    <Field label={<Name name={label} required={required} />} hint={hint || undefined} error={problem(path)}>
+    <Field label={<Name name={label} required={required && !item} />} hint={hint || undefined} error={problem(path)}>
       {(control) => (
         <select
           {...control}

@@ -37,6 +37,12 @@ describe("a schema", () => {
     expect(spelled(part("lines"), schema)).toBe("list of object");
   });
 
+  it("asks first for what cannot be left out, last for what takes room", () => {
+    const shape = shapeOf({ ...schema, required: ["note"] }, schema);
+    const names = shape.kind === "object" ? shape.fields.map((field) => field.name) : [];
+    expect(names).toEqual(["note", "to", "copies", "look", "lines", "extra"]);
+  });
+
   it("that leads to itself ends", () => expect(shapeOf({ $ref: "#/$defs/Loop" }, schema).kind).toBe("json"));
 });
 

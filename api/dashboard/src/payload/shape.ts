@@ -66,7 +66,15 @@ function fieldsOf(schema: Schema, root: Schema): ShapeField[] {
         description: textOf(field.description) || textOf(plain.description),
         fallback: "default" in field ? field.default : plain.default,
       };
-    });
+    })
+    .sort((one, other) => place(one, root) - place(other, root));
+}
+
+/** What cannot be left out first, what takes room last; the order of a schema is lost on its way through the database. */
+function place(field: ShapeField, root: Schema): number {
+  const plain = settled(field.schema, root).schema;
+  const roomy = plain.type === "object" || plain.type === "array";
+  return (field.required ? 0 : 1) + (roomy ? 2 : 0);
 }
 
 /** The schema behind references, and behind "or null"; `nullable` says whether null is allowed. */

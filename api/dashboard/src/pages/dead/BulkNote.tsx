@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { count } from "../../time/format";
+import "./dead.css";
 import type { BulkProgress } from "./useBulk";
 
 const SHOWN = 5;

@@ -52,8 +52,8 @@ function RequeueOne({ id, onClose, onDone }: BulkDialogProps & { id: number }) {
 
 const WAYS = [
   { value: "same", label: "As they were" },
-  { value: "patch", label: "Some fields changed" },
-  { value: "whole", label: "Another payload" },
+  { value: "patch", label: "Fields changed" },
+  { value: "whole", label: "New payload" },
 ] as const;
 
 const SAID = {

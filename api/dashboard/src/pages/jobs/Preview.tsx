@@ -40,17 +40,19 @@ export function FireTimeList({ times, faded = false }: { times: readonly FireTim
         const utc = splitLocal(time.utc);
         return (
           <li key={time.utc}>
-            <span className="fire-day">{local.day}</span>
-            <span className="fire-time num">
-              {local.time} <span className="quiet">{local.offset}</span>
-            </span>
-            <span className="fire-utc num">
-              {utc.day === local.day ? "" : `${utc.day}, `}
-              {utc.time} UTC
-            </span>
-            <span className="fire-soon">
+            <div>
+              <span>{local.day}</span>
+              <span className="fire-time num">
+                {local.time} <span className="quiet">{local.offset}</span>
+              </span>
+            </div>
+            <div className="fire-quiet">
               <Time at={time.utc} />
-            </span>
+              <span className="num">
+                {utc.day === local.day ? "" : `${utc.day}, `}
+                {utc.time} UTC
+              </span>
+            </div>
           </li>
         );
       })}

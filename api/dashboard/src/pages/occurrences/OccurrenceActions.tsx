@@ -7,16 +7,19 @@ import { Button } from "../../parts/Button";
 import { Confirm } from "../../parts/Confirm";
 import { RepeatIcon, StopIcon } from "../../parts/icons";
 import { isFinal, isRunning } from "../../states/states";
+import { DiscardDialog } from "../dead/DiscardDialog";
 import { PayloadDialog } from "../jobs/PayloadDialog";
 
 /** What can be done to an occurrence: cancel it while it lives, run it again when it is over. */
 export function OccurrenceActions({ occurrence }: { occurrence: OccurrenceDetail }) {
   const client = useQueryClient();
   const navigate = useNavigate();
-  const [open, setOpen] = useState<"cancel" | "requeue" | null>(null);
+  const [open, setOpen] = useState<"cancel" | "requeue" | "discard" | null>(null);
   const close = () => setOpen(null);
+  const dead = (occurrence.state === "failed" || occurrence.state === "timed_out") && occurrence.resolution === null;
   return (
     <>
+      {dead && <Button onClick={() => setOpen("discard")}>Discard</Button>}
       {isFinal(occurrence.state) ? (
         <Button icon={<RepeatIcon />} onClick={() => setOpen("requeue")}>
           Requeue
@@ -45,6 +48,7 @@ export function OccurrenceActions({ occurrence }: { occurrence: OccurrenceDetail
           ? "Its worker is told to stop it; that takes as long as the handler needs."
           : "It will not run. Its job stays as it is."}
       </Confirm>
+      {open === "discard" && <DiscardDialog choice={{ ids: [occurrence.id] }} type="" onClose={close} onDone={close} />}
       {open === "requeue" && (
         <PayloadDialog
           title={`Requeue occurrence ${occurrence.id}`}
