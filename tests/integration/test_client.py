@@ -101,8 +101,11 @@ async def test_more_than_a_thousand_go_in_several_requests_which_are_all_or_noth
 async def test_a_run_for_later_is_planned_by_delay_or_by_time(client: Client) -> None:
     await client.put_job("mail", type="sendemail.x", trigger=MANUAL)
     in_an_hour = datetime.now(UTC) + timedelta(hours=1)
-    for when in ({"delay": 3600}, {"delay": timedelta(hours=1)}, {"at": in_an_hour}):
-        made = await client.trigger("mail", {"to": "ann"}, **when)
+    for made in (
+        await client.trigger("mail", {"to": "ann"}, delay=3600),
+        await client.trigger("mail", {"to": "ann"}, delay=timedelta(hours=1)),
+        await client.trigger("mail", {"to": "ann"}, at=in_an_hour),
+    ):
         assert (made.state, made.final) == ("scheduled", False)
         assert abs(made.scheduled_for - in_an_hour) < timedelta(seconds=10)
 
@@ -117,7 +120,8 @@ async def test_programs_without_an_event_loop_use_the_same_from_any_thread(api: 
             client.put_job("mail", type="sendemail.x", trigger=MANUAL, concurrency="allow")
             first = client.trigger("mail", {"to": "ann"}, idempotency_key="k")
             with ThreadPoolExecutor(4) as threads:
-                keyed = threads.map(lambda _: client.trigger("mail", idempotency_key="k").id, range(8))
+                asked = [threads.submit(client.trigger, "mail", idempotency_key="k") for _ in range(8)]
+                keyed = [each.result().id for each in asked]
             with pytest.raises(NotFound):
                 client.job("nothing")
             with pytest.raises(TimeoutError):

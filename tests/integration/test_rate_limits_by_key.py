@@ -156,6 +156,7 @@ async def test_what_nobody_answers_does_not_become_a_heap(control: Control, runs
     await runs.add("a" * 10)
     await limit(control, 2, 1)
     publisher = control.publisher(await control.term())
+    pause: float | None = None
     for _ in range(5):
         pause = await settle(publisher)
         await passes(control, 10)

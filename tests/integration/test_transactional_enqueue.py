@@ -240,7 +240,10 @@ async def test_the_psycopg_example_of_the_page_sends_statements_that_run(control
         def __enter__(self) -> None: ...
         def __exit__(self, *_: object) -> None: ...
 
-    connection = SimpleNamespace(transaction=Transaction, execute=lambda text, values: sent.append((text, values)))
+    def execute(text: str, values: tuple[Any, ...]) -> None:
+        sent.append((text, values))
+
+    connection = SimpleNamespace(transaction=Transaction, execute=execute)
     ast.parse(example)
     exec(example, {"connection": connection, "order_id": 12, "email": "cleo", "Jsonb": json.dumps})
     for text, values in sent:

@@ -114,8 +114,15 @@ class Client:
             TypeError: the payload holds what JSON cannot.
             ServerUnreachable, Refused: see those. Without a key, the trigger may have taken effect all the same.
         """
-        item: TriggerItem = {"job": job, "payload": payload, "delay": delay, "at": at, "priority": priority}
-        body = body_of(item | {"idempotency_key": idempotency_key})
+        item: TriggerItem = {
+            "job": job,
+            "payload": payload,
+            "delay": delay,
+            "at": at,
+            "idempotency_key": idempotency_key,
+            "priority": priority,
+        }
+        body = body_of(item)
         del body["job"]
         return await self._ask(Occurrence, "POST", f"jobs/{_ref(job)}/trigger", body, safe=idempotency_key is not None)
 

@@ -31,6 +31,7 @@ def test_a_request_is_repeated_only_if_all_of_its_items_have_keys() -> None:
 
 
 def test_an_error_names_the_place_in_the_whole() -> None:
-    *_, second = requests_of([{"job": "mail"}] * 1001)
+    item: TriggerItem = {"job": "mail"}
+    *_, second = requests_of([item] * 1001)
     told = second.placed(InvalidInput([Problem("items.0.payload", "no"), Problem("items", "x"), Problem("items.0", "y")]))
     assert [problem.field for problem in told.problems] == ["items.1000.payload", "items", "items.1000"]
