@@ -152,8 +152,9 @@ class ClaimDesk:
         renewed = await self._db.fetch("workers/heartbeat", *columns(rows, 3), self._settings.lease)
         alive = {row["id"]: row["drain"] for row in renewed}
         cancel: dict[uuid.UUID, list[Ask]] = {}
-        for row in await self._db.fetch("occurrences/cancelling_of", list(alive)) if alive else []:
-            cancel.setdefault(row["worker_id"], []).append(Ask(row["id"], row["attempt"]))
+        for row in renewed:
+            if row["occurrence_id"] is not None:
+                cancel.setdefault(row["id"], []).append(Ask(row["occurrence_id"], row["attempt"]))
         return [
             Alive(lease=self._settings.lease, cancel=cancel.get(worker, []), drain=alive[worker])
             if (worker := ids[beat.worker]) is not None and worker in alive

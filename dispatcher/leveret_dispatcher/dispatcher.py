@@ -87,9 +87,7 @@ class Dispatcher:
             reachable=lambda: broker.connected,
             changed=self._settled,
         )
-        self.backfiller = Backfiller(
-            term, ahead=settings.backfill_ahead, changed=self._created, finished=self._backfilled
-        )
+        self.backfiller = Backfiller(term, ahead=settings.backfill_ahead, changed=self._created, finished=self._backfilled)
         self.pruner = Pruner(term, settings.history_days)
 
     async def run(self) -> None:

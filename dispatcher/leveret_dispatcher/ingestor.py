@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -113,16 +113,18 @@ class Ingestor:
         logs = [(i.worker, i.event) for i in items if isinstance(i.event, Log) and i.event.seq <= self._settings.log_limit * 2]
         may_fail = sorted({e.occurrence for e in others if e.outcome in MAY_FAIL})
         settled, recovered = Settled(), set[int]()
+        locked = set[int]()
         async with self._db.transaction() as connection:
             if finished:
                 # All jobs at once and in order, before any occurrence is touched.
-                await connection.fetch(sql("slots/lock_jobs"), sorted({e.occurrence for e in finished}), may_fail)
+                rows = await connection.fetch(sql("slots/lock_jobs"), sorted({e.occurrence for e in finished}), may_fail)
+                locked = {row["id"] for row in rows}
             if progress:
                 await connection.execute(sql("occurrences/progress"), *_progress_columns(list(progress.values())))
             if saved:
                 await connection.execute(sql("occurrences/checkpoint"), *_checkpoint_columns(list(saved.values())))
             if succeeded:
-                settled, recovered = await self._succeed(connection, succeeded)
+                settled, recovered = await self._succeed(connection, succeeded, locked)
             if others:
                 more = await settle(connection, [self._ending(event) for event in others], recovered)
                 settled = Settled(settled.changed + more.changed, settled.wake or more.wake, more.jobs)
@@ -141,14 +143,16 @@ class Ingestor:
         if cleared := await failures.forget(self._db, recovered):
             self._hints.send(Hint("jobs", tuple(cleared)))
 
-    async def _succeed(self, connection: Connection, events: Sequence[Finished]) -> tuple[Settled, set[int]]:
+    async def _succeed(
+        self, connection: Connection, events: Sequence[Finished], locked: Collection[int]
+    ) -> tuple[Settled, set[int]]:
         rows = [
             (e.occurrence, e.attempt, uuid.UUID(e.token), e.seq, max(0.0, e.duration), self._result(e))
             for e in sorted(events, key=lambda e: e.occurrence)
         ]
         done = await connection.fetch(sql("occurrences/finish_succeeded"), *columns(rows, 6))
         ids = [row["id"] for row in done]
-        promoted = await release(connection, ids)
+        promoted = await release(connection, ids, locked)
         return Settled([*ids, *promoted], bool(promoted)), {row["job_id"] for row in done if row["backfill_id"] is None}
 
     def _result(self, event: Finished) -> str:

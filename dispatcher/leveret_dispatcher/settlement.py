@@ -69,7 +69,8 @@ async def settle(connection: Connection, endings: Sequence[Ending], recovered: C
     for ending in endings:
         by_id.setdefault(ending.occurrence, []).append(ending)
     ids = sorted(by_id)
-    await connection.fetch(sql("slots/lock_jobs"), ids, sorted({e.occurrence for e in endings if e.outcome in MAY_FAIL}))
+    may_fail = sorted({e.occurrence for e in endings if e.outcome in MAY_FAIL})
+    locked = {row["id"] for row in await connection.fetch(sql("slots/lock_jobs"), ids, may_fail)}
     steps: list[tuple[int, str, float | None, str | None, str | None, int, int, float | None, int]] = []
     kept: list[tuple[int, str, str | None]] = []
     failed: list[failures.Failure] = []
@@ -90,6 +91,7 @@ async def settle(connection: Connection, endings: Sequence[Ending], recovered: C
                 retry_after=current.retry_after,
                 snoozed=row["snoozed_count"],
                 max_snoozes=current.max_snoozes,
+                deleted=row["deleted"],
             )
         )
         if following.state in (State.RETRYING, State.PENDING):
@@ -115,7 +117,7 @@ async def settle(connection: Connection, endings: Sequence[Ending], recovered: C
     if kept:
         await connection.execute(sql("occurrences/keep_attempts"), *columns(kept, 3))
     ended = await connection.fetch(sql("occurrences/end_attempts"), *columns(steps, 9))
-    promoted = await release(connection, policy.final_ids((row["id"], State(row["state"])) for row in ended))
+    promoted = await release(connection, policy.final_ids((row["id"], State(row["state"])) for row in ended), locked)
     disabled = await failures.count(connection, failed, recovered)
     wake = bool(promoted) or any(row["state"] in ("retrying", "pending") for row in ended)
     return Settled([*(row["id"] for row in ended), *promoted], wake, disabled)

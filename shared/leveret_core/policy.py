@@ -115,6 +115,7 @@ class Ended:
         retry_after: seconds the handler asked to wait instead of the policy's delay.
         snoozed: attempts before this one that were snoozed.
         max_snoozes: how many of an occurrence its handler allows.
+        deleted: its job was deleted meanwhile: what runs may finish, and nothing of it begins again.
     """
 
     state: State
@@ -127,6 +128,7 @@ class Ended:
     retry_after: float | None = None
     snoozed: int = 0
     max_snoozes: int = DEFAULT_SNOOZES
+    deleted: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,16 @@ def after(ended: Ended, rng: random.Random | None = None) -> Next:
     Args:
         rng: what the jitter of a retry's delay is drawn from. Default: the `random` module.
     """
+    following = _after(ended, rng)
+    if not ended.deleted or following.state not in (State.RETRYING, State.PENDING):
+        return following
+    state = {"timed_out": State.TIMED_OUT, "released": State.CANCELLED, "snoozed": State.CANCELLED}.get(
+        ended.outcome, State.FAILED
+    )
+    return Next(state, reason="its job was deleted, so it is not tried again")
+
+
+def _after(ended: Ended, rng: random.Random | None) -> Next:
     if ended.outcome == "cancelled" or ended.state is State.CANCELLING:
         return Next(State.CANCELLED)
     if ended.outcome == "released":

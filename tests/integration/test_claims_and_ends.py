@@ -28,6 +28,7 @@ from leveret_core.messages import (
     Unknown,
 )
 from leveret_core.states import TRANSITIONS, State
+from leveret_core.store import jobs
 from leveret_core.store.commands import cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.store.database import Database
 from support.control import Control, finished
@@ -346,6 +347,21 @@ async def test_skip_leaves_a_row_that_names_its_blocker(control: Control) -> Non
     first = await triggered(control, job)
     row = await control.row(await triggered(control, job))
     assert (row["state"], row["blocker_id"]) == ("skipped", first)
+
+
+@pytest.mark.parametrize(("outcome", "state"), [("failed", "failed"), ("released", "cancelled"), ("succeeded", "succeeded")])
+async def test_what_runs_of_a_deleted_job_may_finish_and_does_not_begin_again(
+    control: Control, outcome: str, state: str
+) -> None:
+    job = await control.job(retry={"max_attempts": 5, "delay": 0})
+    worker = await control.worker()
+    made = await trigger_job(control.db, job, actor="test")
+    answer = await control.claim(worker, made.occurrence_id)
+    await jobs.delete_job(control.db, job, actor="test")
+    await control.report(worker, finished(answer, outcome))
+    row = await control.row(made.occurrence_id)
+    assert row["state"] == state
+    assert row["reason"] == (None if outcome == "succeeded" else "its job was deleted, so it is not tried again")
 
 
 async def test_queue_runs_one_after_another_in_order_also_across_retries(control: Control) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import random
+import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
@@ -20,7 +21,8 @@ from leveret_core.messages import Ask, Claim, Claimed
 from leveret_core.states import State
 from leveret_core.store import jobs
 from leveret_core.store.commands import Cancellation, cancel_occurrence, trigger_job
-from leveret_core.store.database import Database
+from leveret_core.store.database import Database, sql
+from leveret_core.store.slots import release
 from leveret_dispatcher.claim_desk import ClaimDesk
 from leveret_dispatcher.ingestor import Ingestor
 from support.control import Control, finished
@@ -291,3 +293,23 @@ async def test_a_delete_and_a_trigger(control: Control) -> None:
         await race(turn, trigger, lambda j=job: jobs.delete_job(control.db, j, actor="test"))  # type: ignore[misc]
         assert set(await control.states(job)) <= {"cancelled"}
     assert set(outcomes) == {"refused", "created"}, outcomes
+
+
+async def test_a_place_given_to_what_ran_without_one_is_freed_under_the_lock_of_its_job(control: Control) -> None:
+    """The job allows any number when an attempt's end looks for locks to take, and counts them when the end is written."""
+    job = await control.job(concurrency="allow", max_concurrent=1)
+    worker = await control.worker()
+    answer = await control.claim(worker, await triggered(control, job))
+    async with control.db.transaction() as ending:
+        assert await ending.fetch(sql("slots/lock_jobs"), [answer.occurrence], []) == []
+        changes = {"concurrency": "queue"}
+        await jobs.edit_job(control.db, job, changes, actor="test", version=None, payload_limit=1000)
+        following = await triggered(control, job)
+        assert (await control.row(following))["state"] == "waiting"
+        ends = [[answer.occurrence], [1], [uuid.UUID(answer.token)], [9], [0.0], ["null"]]
+        await ending.fetch(sql("occurrences/finish_succeeded"), *ends)
+        async with control.db.transaction() as other:
+            await other.execute("select from job where id = $1 for no key update", job)
+            releasing = asyncio.create_task(release(ending, [answer.occurrence], []))
+            await eventually(lambda: _stopped(control, 1), interval=0.002)
+        assert await releasing == [following]

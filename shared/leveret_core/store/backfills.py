@@ -200,7 +200,7 @@ async def _cancel(
     await connection.execute(sql("backfills/finish"), backfill_id, "cancelled", reason)
     shown = reason or f"backfill {backfill_id} was cancelled"
     rows = await connection.fetch(sql("backfills/cancel_occurrences"), backfill_id, shown, running)
-    await release(connection, [row["id"] for row in rows if row["state"] == "cancelled"])
+    await release(connection, [row["id"] for row in rows if row["state"] == "cancelled"], [job_id])
     if rows or state == "running":
         detail = {"backfill": backfill_id, "reason": reason, "running": running, "occurrences": len(rows)}
         await _audit(connection, actor, "cancel_backfill", job_id, detail)

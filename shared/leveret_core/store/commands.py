@@ -171,7 +171,7 @@ async def cancel_occurrence(db: Database, occurrence_id: int, *, reason: str, ac
             await _audit(connection, actor, "cancel", job_id, occurrence_id, {"reason": reason})
         state = State(row["state"])
         if state is State.CANCELLED:
-            await release(connection, [occurrence_id])
+            await release(connection, [occurrence_id], [job_id])
             return Cancellation(state, None)
         tell = messages.Cancel(worker=str(row["worker_id"]), occurrence=occurrence_id, attempt=row["attempt"])
         return Cancellation(state, tell)

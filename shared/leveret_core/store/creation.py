@@ -177,12 +177,14 @@ async def give_way(connection: Connection, pairs: Sequence[tuple[int, int]]) -> 
     # All in order, as claims lock them without their jobs.
     await connection.execute(sql("occurrences/lock"), [old for old, _ in pairs])
     final: list[int] = []
+    locked: set[int] = set()
     for row in await connection.fetch(sql("occurrences/replace"), *columns(sorted(pairs), 2)):
         tell = None
         if row["state"] == "cancelling":
             tell = messages.Cancel(worker=str(row["worker_id"]), occurrence=row["id"], attempt=row["attempt"])
         else:
             final.append(row["id"])
+            locked.add(row["job_id"])
         ended.setdefault(row["by"], []).append(Replaced(row["id"], tell))
-    await release(connection, final)
+    await release(connection, final, locked)
     return ended

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from leveret_core.store.database import Connection, columns, sql
 
 
-async def release(connection: Connection, final: Sequence[int]) -> list[int]:
+async def release(connection: Connection, final: Sequence[int], locked: Collection[int]) -> list[int]:
     """Give back the slots of occurrences that have just become final, and let the next in line take them.
 
     Args:
-        connection: inside the transaction that made them final and that holds the locks of their jobs.
+        connection: inside the transaction that made them final.
         final: their ids.
+        locked: ids of the jobs whose locks it holds.
 
     Returns:
         Ids of the occurrences that became pending.
     """
     freed = await connection.fetch(sql("slots/free"), final)
+    # A job that allowed any number until just now may have given slots to what ran without one.
+    if strangers := {row["job_id"] for row in freed}.difference(locked):
+        await connection.execute(sql("slots/lock_strangers"), sorted(strangers))
     return await promote(connection, ((row["job_id"], row["key"]) for row in freed))
 
 

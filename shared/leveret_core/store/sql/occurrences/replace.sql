@@ -8,4 +8,4 @@ set state = case when o.state = 'running' then 'cancelling' else 'cancelled' end
     finished_at = case when o.state = 'running' then null else now() end
 from unnest($1::bigint[], $2::bigint[]) as p (id, by)
 where o.id = p.id and o.state::text in ('waiting', 'pending', 'retrying', 'running')
-returning o.id, o.state::text, o.worker_id, o.attempt, p.by
+returning o.id, o.job_id, o.state::text, o.worker_id, o.attempt, p.by
