@@ -57,6 +57,7 @@ class ClaimDesk:
         self._db = database
         self._hints = hints
         self._server = version("leveret")
+        self._declaring = asyncio.Lock()
 
     async def answer(self, requests: Sequence[messages.Request]) -> list[messages.Reply | None]:
         """Replies in the order of `requests`; None where Postgres could not be asked: the worker asks again."""
@@ -117,9 +118,11 @@ class ClaimDesk:
     async def _declare(self, declare: Declare) -> messages.Reply:
         if (worker := _worker_id(declare.worker)) is None:
             return Refused(reason="`worker` must be a UUID")
-        declared, changes = await declare_jobs(
-            self._db, worker, declare.jobs, payload_limit=self._settings.payload_limit, actor="code"
-        )
+        # One after the other: of workers that boot at once the first changes the jobs, and the others only look.
+        async with self._declaring:
+            declared, changes = await declare_jobs(
+                self._db, worker, declare.jobs, payload_limit=self._settings.payload_limit, actor="code"
+            )
         if declared is None:
             return Unknown(reason=_GONE)
         if changed := tuple(change.job_id for change in changes if change.changed):

@@ -13,6 +13,7 @@ import pytest
 from leveret_core.messages import Declare, Declared, Goodbye, Hello, Unknown
 from leveret_core.store import jobs
 from leveret_core.store.database import Database
+from leveret_dispatcher.claim_desk import ClaimDesk
 from support.control import Control
 
 
@@ -29,9 +30,9 @@ def daily(name: str = "report", expression: str = "0 6 * * *", **more: Any) -> d
     return {"name": name, "type": "report.daily", "trigger": trigger, **more}
 
 
-async def declare(control: Control, worker: str, *declared: dict[str, Any]) -> list[str]:
+async def declare(control: Control, worker: str, *declared: dict[str, Any], desk: ClaimDesk | None = None) -> list[str]:
     """The results, in the order of the jobs."""
-    (reply,) = await control.desk.answer([Declare(worker=worker, jobs=list(declared))])
+    (reply,) = await (desk or control.desk).answer([Declare(worker=worker, jobs=list(declared))])
     assert isinstance(reply, Declared), reply
     assert reply.problems == []
     assert [job.name for job in reply.jobs] == [job["name"] for job in declared]
@@ -64,8 +65,10 @@ async def test_a_declared_job_is_due_from_now_on_and_the_same_again_changes_noth
     assert dict(await job_row(control)) == dict(row)
 
 
+@pytest.mark.parametrize("replicas", [1, 20])
 @pytest.mark.parametrize("known", [False, True])
-async def test_twenty_workers_that_boot_at_once_change_each_job_once(control: Control, known: bool) -> None:
+async def test_twenty_workers_that_boot_at_once_change_each_job_once(control: Control, known: bool, replicas: int) -> None:
+    desks = [ClaimDesk(control.settings, control.db, control.hints) for _ in range(replicas)]
     names = [f"job-{number}" for number in range(5)]
     if known:
         await declare(control, await control.worker(), *(daily(name) for name in names))
@@ -73,7 +76,10 @@ async def test_twenty_workers_that_boot_at_once_change_each_job_once(control: Co
     changed = [daily(name, "0 7 * * *", concurrency="queue") for name in names]
     # Each in an order of its own, as different programs may.
     replies = await asyncio.gather(
-        *(declare(control, worker, *(changed[n % 5 :] + changed[: n % 5])) for n, worker in enumerate(workers))
+        *(
+            declare(control, worker, *(changed[n % 5 :] + changed[: n % 5]), desk=desks[n % replicas])
+            for n, worker in enumerate(workers)
+        )
     )
     results = [result for reply in replies for result in reply]
     assert set(results) == {"unchanged", "updated" if known else "created"}

@@ -184,7 +184,7 @@ class Registry:
             InvalidInput: another function serves the pattern, or the same one declares a job twice.
         """
         other = self._handlers.get(handler.pattern)
-        if other is not None and other.function is handler.function and (other.jobs or handler.jobs):
+        if other is not None and other is not handler and other.function is handler.function and (other.jobs or handler.jobs):
             handler = _joined(other, handler)
         if other is not None and other.name != handler.name:
             raise InvalidInput.at(
