@@ -40,9 +40,12 @@ class CommitListener:
         while True:
             try:
                 await self._listen()
-            except (*UNAVAILABLE, asyncpg.PostgresError) as error:
+            except UNAVAILABLE as error:
                 heed_cancellation()
                 log.info("commit listener: the connection is lost (%s); opening another", error)
+            except Exception:
+                # Without it runs begin later, which is no reason to give up the term.
+                log.exception("commit listener: failed; trying again")
             await asyncio.sleep(RETRY)
 
     async def _listen(self) -> None:

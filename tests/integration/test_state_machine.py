@@ -29,7 +29,9 @@ from leveret_core.messages import Ask, Claim, Doorbell, Event, Finished, Goodbye
 from leveret_core.retry import RetryPolicy
 from leveret_core.store import commands, jobs
 from leveret_core.store.database import Database
+from leveret_core.store.scheduled import Wanted, schedule_runs
 from leveret_core.triggers import Interval
+from leveret_dispatcher.promoter import Promoter
 from leveret_dispatcher.publisher import Publisher
 from leveret_dispatcher.reaper import Reaper
 from leveret_dispatcher.retrier import Retrier
@@ -97,8 +99,11 @@ def step(
 class Term:
     """The services of one term."""
 
-    def __init__(self, scheduler: Scheduler, publisher: Publisher, retrier: Retrier, reaper: Reaper) -> None:
-        self.scheduler, self.publisher, self.retrier, self.reaper = scheduler, publisher, retrier, reaper
+    def __init__(
+        self, scheduler: Scheduler, promoter: Promoter, publisher: Publisher, retrier: Retrier, reaper: Reaper
+    ) -> None:
+        self.scheduler, self.promoter, self.publisher = scheduler, promoter, publisher
+        self.retrier, self.reaper = retrier, reaper
 
 
 class World:
@@ -184,6 +189,36 @@ class Lives(RuleBasedStateMachine):
             if key:
                 self.model.keys[job.id, key] = done.occurrence_id
             self._admit_by_hand(done.occurrence_id, job, "manual")
+
+    @step(
+        3,
+        when=lambda self: self._jobs(),
+        runs=st.lists(
+            st.tuples(st.sampled_from((0, 0, 20, 1800, 3 * 3600)), st.sampled_from((None, None, None, "a", "b"))),
+            min_size=1,
+            max_size=4,
+        ),
+    )
+    def plan(self, runs: list[tuple[int, str | None]]) -> None:
+        """Runs for later, and some that are due at once."""
+        wanted = [(self._pick(self._jobs()), delay, key) for delay, key in runs]
+        found = self.run(
+            schedule_runs(
+                self.control.db,
+                [Wanted(job=job.id, delay=delay, idempotency_key=key) for job, delay, key in wanted],
+                actor="test",
+            )
+        )
+        for (job, _, key), done in zip(wanted, found, strict=True):
+            known = self.model.keys.get((job.id, key)) if key else None
+            assert done.created == (known is None)
+            if known is not None:
+                assert done.occurrence_id == known
+                continue
+            if key:
+                self.model.keys[job.id, key] = done.occurrence_id
+            row = self.run(self.control.row(done.occurrence_id))
+            self.model.plan(done.occurrence_id, job, row["scheduled_for"])
 
     @step(when=lambda self: self._occurrences(*FINAL))
     def requeue(self) -> None:
@@ -281,6 +316,21 @@ class Lives(RuleBasedStateMachine):
 
         self.model.tick(find)
 
+    @step(4, when=lambda self: self._occurrences("scheduled"), twice=st.booleans())
+    def promote(self, twice: bool) -> None:
+        async def look() -> None:
+            while await self.term.promoter.run_once() == 0.0:
+                pass
+
+        async def both() -> None:
+            await asyncio.gather(look(), look())
+
+        if twice:
+            self.run(both())
+        # One that met the other's locks leaves what is behind them to the next look.
+        self.run(look())
+        self.model.promote_due()
+
     @step(3)
     def retry_what_is_due(self) -> None:
         self.run(self.term.retrier.run_once())
@@ -324,6 +374,8 @@ class Lives(RuleBasedStateMachine):
         assert len(self.control.exchange.rung) == rung
         with contextlib.suppress(TermOver):
             assert self.run(old.reaper.run_once()) == 0
+        with contextlib.suppress(TermOver):
+            self.run(old.promoter.run_once())
 
     # What workers do
 
@@ -458,6 +510,7 @@ class Lives(RuleBasedStateMachine):
             self.reap()
             self.the_tables_are_as_the_model_says()
             self.retry_what_is_due()
+            self.promote(twice=False)
             self.run(self.term.publisher.run_once())
             worker = self.run(self.control.worker())
             self.model.alive[worker] = self.model.now + self.model.lease
@@ -517,7 +570,11 @@ class Lives(RuleBasedStateMachine):
         publisher = self.control.publisher(term)
         await publisher.begin()
         self.term = Term(
-            self.control.scheduler(term, batch=2), publisher, self.control.retrier(term), self.control.reaper(term)
+            self.control.scheduler(term, batch=2),
+            self.control.promoter(term, batch=2),
+            publisher,
+            self.control.retrier(term),
+            self.control.reaper(term),
         )
 
     def _move_clock(self, seconds: int) -> None:

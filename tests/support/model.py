@@ -155,17 +155,31 @@ class Model:
         return age <= job.window and (job.catch_up == "all" or (job.catch_up == "latest" and newest))
 
     def admit(self, id_: int, job: ModelJob, at: datetime, origin: str, epoch: int | None) -> ModelOccurrence:
+        made = self._new(id_, job, at, origin, "scheduled", epoch)
+        self._begin(made)
+        return made
+
+    def plan(self, id_: int, job: ModelJob, at: datetime) -> None:
+        self._new(id_, job, at, "manual", "scheduled", None)
+
+    def promote_due(self) -> None:
+        """What was planned for later and is due comes under the policy that its job has now."""
+        due = [o for o in self.live() if o.state == "scheduled" and o.scheduled_for <= self.now]
+        for o in sorted(due, key=lambda o: (o.scheduled_for, o.id)):
+            o.epoch = self.epoch
+            self._begin(o)
+
+    def _begin(self, o: ModelOccurrence) -> None:
+        job = o.job
         holders, line = self.holders(job), self.of(job, "waiting")
         if job.concurrency == "allow":
-            return self._new(id_, job, at, origin, "pending", epoch)
-        if len(holders) < job.max_concurrent and not line:
-            made = self._new(id_, job, at, origin, "pending", epoch)
-            made.slot = True
-            return made
-        waits = job.concurrency == "queue" and len(line) < job.max_waiting
-        made = self._new(id_, job, at, origin, "waiting" if waits else "skipped", epoch)
-        made.blockers = frozenset(o.id for o in holders)
-        return made
+            o.state = "pending"
+        elif len(holders) < job.max_concurrent and not line:
+            o.state, o.slot = "pending", True
+        else:
+            waits = job.concurrency == "queue" and len(line) < job.max_waiting
+            o.state = "waiting" if waits else "skipped"
+            o.blockers = frozenset(h.id for h in holders)
 
     def _new(self, id_: int, job: ModelJob, at: datetime, origin: str, state: str, epoch: int | None) -> ModelOccurrence:
         assert id_ not in self.occurrences, f"occurrence {id_} was created before"
@@ -300,5 +314,5 @@ class Model:
 
     def deleted(self, job: ModelJob) -> None:
         job.deleted, job.next_fire_at = True, None
-        for o in self.of(job, "waiting", "pending", "retrying"):
+        for o in self.of(job, "scheduled", "waiting", "pending", "retrying"):
             o.state, o.slot, o.retry_at, o.between = "cancelled", False, None, None
