@@ -7,6 +7,7 @@ from playwright.async_api import Page, expect
 from browser.conftest import Watch
 from browser.handlers import Bench
 from browser.stack import Stack
+from leveret.registry import Registry
 
 REFUSED = r"status of 4(09|22)"
 """How Chromium itself logs an answer that a test provokes."""
@@ -275,3 +276,22 @@ async def test_a_job_disabled_by_its_failures_says_so_and_is_enabled_again(stack
     await expect(page.get_by_role("button", name="Pause")).to_be_visible()
     again = (await stack.rest.get("/jobs/printout")).json()
     assert (again["paused"], again["failures"]) == (False, 0)
+
+
+async def test_a_job_from_code_says_what_becomes_of_changes(stack: Stack, page: Page) -> None:
+    registry = Registry()
+
+    @registry.job("demo.daily", cron="0 6 * * *", tz="Europe/Berlin")
+    async def daily() -> None:
+        """Make the day's report."""
+
+    async with stack.worker(registry.handlers):
+        await page.goto("/jobs")
+        await page.get_by_role("link", name="demo.daily").click()
+        await expect(page.get_by_text("from code")).to_be_visible()
+        await page.get_by_role("button", name="Edit").click()
+        await expect(page.get_by_role("dialog").get_by_text("declares this job in code")).to_be_visible()
+        await page.get_by_role("button", name="Cancel", exact=True).click()
+        await page.get_by_role("button", name="More about demo.daily").click()
+        await page.get_by_role("menuitem", name="Delete").click()
+        await expect(page.get_by_role("dialog").get_by_text("pause it instead")).to_be_visible()

@@ -8,6 +8,8 @@ from playwright.async_api import Page, expect
 
 from browser.handlers import Bench
 from browser.stack import Stack
+from leveret import JobContext, Skip, Snooze
+from leveret.registry import Handler
 from support.eventually import eventually
 
 
@@ -152,6 +154,24 @@ async def test_older_occurrences_are_a_page_away(stack: Stack, page: Page) -> No
     await expect(rows).to_have_count(50)
     await page.get_by_role("link", name="To the first page").click()
     await expect(rows.first).to_have_attribute("data-row", newest or "")
+
+
+async def test_a_snooze_a_checkpoint_and_a_skip_are_told(stack: Stack, page: Page) -> None:
+    async def look(ctx: JobContext) -> Snooze | Skip:
+        if ctx.checkpoint is None:
+            await ctx.save_checkpoint({"seen": 41})
+            return Snooze("still being made", after=0.1)
+        return Skip("nothing new")
+
+    await stack.job("looks", "demo.look")
+    async with stack.worker([Handler(look, "demo.look")]):
+        occurrence = await stack.trigger("looks")
+        await page.goto(f"/occurrences/{occurrence['id']}")
+        await expect(page.get_by_test_id("state")).to_have_text("skipped")
+        await expect(page.get_by_text("Attempt 1 snoozed")).to_be_visible()
+        await expect(page.get_by_text("nothing new").first).to_be_visible()
+        await expect(page.get_by_label("Checkpoint")).to_contain_text('"seen": 41')
+        await expect(page.get_by_text("1 snoozed", exact=False).first).to_be_visible()
 
 
 async def _ended(stack: Stack, id: int) -> bool:

@@ -29,10 +29,10 @@ export function UnservedTag({ type }: { type: string }) {
   );
 }
 
-/** Marks a job that is declared beside its handler: what is changed here, the next deployment may change back. */
+/** Marks a job that is declared beside its handler. */
 export function CodeTag() {
   return (
-    <span className="tag" title="Declared in code, beside its handler">
+    <span className="tag" title="Declared in code: what is changed here stays until that code changes">
       from code
     </span>
   );

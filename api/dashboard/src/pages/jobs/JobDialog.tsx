@@ -80,6 +80,11 @@ function JobEditor({ job, from, onClose, onDone }: JobDialogProps) {
               <ProblemNote error={saving.error} />
             </div>
           )}
+          {job?.source === "code" && (
+            <p className="field-hint job-dialog-code">
+              Its handler declares this job in code. What you change here stays until that code changes.
+            </p>
+          )}
           <JobForm
             draft={draft}
             change={(changes) => {

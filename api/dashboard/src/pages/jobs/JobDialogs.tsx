@@ -149,6 +149,12 @@ export function JobDialogs({ children }: { children: ReactNode }) {
         }}
       >
         It will not be due again. Its occurrences so far stay in the history.
+        {dialog?.kind === "delete" && dialog.job.source === "code" && (
+          <p>
+            Its handler declares it in code: it comes back with the next worker that starts. To stop it, pause it
+            instead.
+          </p>
+        )}
       </Confirm>
     </Context>
   );
