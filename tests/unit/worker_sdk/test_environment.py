@@ -324,11 +324,20 @@ def test_a_handler_may_trigger_another_job_and_may_not_move_the_clock(handlers: 
         with pytest.raises(LeveretError, match="cannot move the clock"):
             env.advance(hours=1)
 
+    @handlers.job("second")
+    def second() -> None:
+        env.trigger("report")
+        with pytest.raises(NotFound):
+            env.trigger("nothing")
+
     with Environment(handlers) as env:
         env.define("first", type="first")
+        env.define("second", type="second")
         env.define("report", type="report.daily")
         assert env.trigger("first").state == "succeeded"
         env.assert_occurred("report", times=1, state="succeeded")
+        assert env.trigger("second").state == "succeeded"
+        env.assert_occurred("report", times=2, state="succeeded")
 
 
 # What failing tests say

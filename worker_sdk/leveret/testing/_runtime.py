@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -67,6 +69,7 @@ class Runtime:
         self._threads: _sleep.SleepingThreads | None = None
         self._loop: VirtualLoop | None = None
         self._opened = False
+        self._thread = 0
         self._serving = False
         """Whether the lifespans have begun and have not ended."""
 
@@ -81,6 +84,7 @@ class Runtime:
         if self._opened:
             raise LeveretError("an environment is opened once; make another one")
         self._opened = True
+        self._thread = threading.get_ident()
         loop = self._loop = self.worker.loop = VirtualLoop(
             self.clock,
             next_due=self.server.next_due,
@@ -119,23 +123,24 @@ class Runtime:
     def do(self, act: Callable[[], T]) -> T:
         """Call `act` on the loop, and let everything happen that follows from it at this moment."""
         loop = self._of_open()
-        if loop.is_running():  # a handler calls
-            loop.call_soon(self._tick)
-            return act()
-        done: list[T] = []
-        failed: list[Exception] = []
+        done: Future[T] = Future()
 
         def call() -> None:
             try:
-                done.append(act())
+                done.set_result(act())
             except Exception as error:
-                failed.append(error)
+                done.set_exception(error)
 
-        loop.call_soon(call)
-        self.run(self.clock.now)
-        if failed:
-            raise failed[0]
-        return done[0]
+        if not loop.is_running():
+            loop.call_soon(call)
+            self.run(self.clock.now)
+        elif threading.get_ident() == self._thread:  # a handler calls
+            loop.call_soon(self._tick)
+            call()
+        else:  # a handler in a thread
+            loop.call_soon_threadsafe(call)
+            loop.call_soon_threadsafe(self._tick)
+        return done.result()
 
     def run(self, target: datetime, enough: Callable[[], bool] = lambda: False) -> None:
         """Let time pass until `target`, or until it is `enough`.

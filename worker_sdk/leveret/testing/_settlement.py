@@ -52,7 +52,6 @@ class Settlement:
     def _settle(self, occurrence: Occurrence, ending: Ending, outcome: str) -> None:
         """An attempt ended otherwise: what follows?"""
         lost, released, snoozed = (occurrence.count(word) for word in ("lost", "released", "snoozed"))
-        limit = {"max_snoozes": ending.max_snoozes} if isinstance(ending.max_snoozes, int) else {}
         following = policy.after(
             policy.Ended(
                 state=occurrence.state,
@@ -64,7 +63,7 @@ class Settlement:
                 may_retry=ending.retry,
                 retry_after=ending.retry_after,
                 snoozed=snoozed,
-                **limit,
+                max_snoozes=ending.max_snoozes if isinstance(ending.max_snoozes, int) else policy.DEFAULT_SNOOZES,
             ),
             self._rng,
         )
