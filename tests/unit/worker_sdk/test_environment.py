@@ -14,7 +14,7 @@ import pytest
 import leveret.testing
 from leveret import Fail, JobContext, Registry, Retry, Skip, Snooze, registry
 from leveret.errors import ConfigurationError, Conflict, InvalidInput, LeveretError, LifespanError, NotFound
-from leveret.testing import Environment
+from leveret.testing import Environment, ServerRules
 
 SATURDAY = "2026-03-28T00:00:00Z"
 """The day before the clocks of Berlin go forward."""
@@ -485,3 +485,19 @@ def test_a_library_that_is_missing_is_told_with_the_extra_to_install(monkeypatch
     monkeypatch.setitem(sys.modules, "cronsim", None)
     with pytest.raises(ConfigurationError, match=r"Environment needs cronsim: install leveret\[testing\]"):
         _ = leveret.testing.Environment
+
+
+def test_priority_is_felt_behind_the_publish_window() -> None:
+    made, ran = Registry(), list[int]()
+
+    @made.job("mail", concurrency=1)
+    async def mail(ctx: JobContext, n: int) -> None:
+        ran.append(n)
+        await asyncio.sleep(60)
+
+    with Environment(made, rules=ServerRules(publish_window=1)) as env:
+        env.define("mail", type="mail", concurrency="allow")
+        for n, priority in enumerate((5, 5, 5, 9, 7)):
+            env.trigger("mail", payload={"n": n}, priority=priority)
+        env.finish()
+    assert ran == [0, 1, 3, 4, 2]
