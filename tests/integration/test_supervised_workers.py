@@ -100,6 +100,7 @@ async def test_a_second_signal_ends_them_all_at_once(
     busy = int(servers.logs[0].message.split()[-1])
     process.interrupt()  # as a terminal does it: to all in the group of the supervisor, which passes it on once
     await eventually(lambda: len(servers.of(Goodbye)) == 1)
+    await asyncio.sleep(1)
     assert psutil.pid_exists(busy), "one signal is no second one"
     process.terminate()
     assert await ended(process) == 130
