@@ -193,6 +193,17 @@ async def test_a_job_that_runs_by_hand_may_leave_its_payload_to_those_who_trigge
     assert list(await api.refused("PATCH", "/jobs/mail", 422, json={"payload": {"user_id": "x"}})) == ["payload.user_id"]
 
 
+async def test_a_requeue_with_another_payload_is_checked_and_one_with_its_own_is_not(api: Api) -> None:
+    await api.job("mail", type="sendemail.welcome")
+    made = await api.trigger("mail", payload={"user_id": "of long ago"})
+    await api.ok("POST", f"/occurrences/{made['id']}/cancel", 202)
+    await joins(api, infos(mails()))
+    path = f"/occurrences/{made['id']}/requeue"
+    assert list(await api.refused("POST", path, 422, json={"payload": {"user_id": "x"}})) == ["payload.user_id"]
+    await api.ok("POST", path, 202, json={"payload": {"user_id": 7}})
+    await api.ok("POST", path, 202)
+
+
 async def test_a_change_of_the_type_checks_the_payload_there_is(api: Api) -> None:
     await joins(api, infos(mails()))
     await api.job("mail", type="other", trigger=HOURLY, payload={"user_id": "x"})

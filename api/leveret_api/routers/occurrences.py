@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 
 from leveret_api.cursors import decode_cursor, decode_log_cursor, decode_time_cursor, encode_cursor, encode_log_cursor
 from leveret_api.openapi import refusals
+from leveret_api.payload_checks import check_runs
 from leveret_api.routers.jobs import occurrence_made, payload_bytes
 from leveret_api.routers.parameters import ACTOR, Cursor, Limit, OccurrenceId, Text, checked_reason
 from leveret_api.schemas.occurrences import (
@@ -94,6 +95,8 @@ async def requeue_occurrence(
 ) -> Occurrence:
     """Run an ended occurrence again, as a new one that names it."""
     payload = payload_bytes(services, body.payload if body else None)
+    if payload is not None and (job_id := await services.database.fetchval("occurrences/job_of", occurrence_id)) is not None:
+        await check_runs(services, [(job_id, payload.decode(), "")])
     made = await commands.requeue_occurrence(services.database, occurrence_id, payload=payload, actor=ACTOR)
     await services.replaced(made.replaced)
     return await occurrence_made(services, made.occurrence_id, response, created=True)
