@@ -158,13 +158,16 @@ class Backfiller:
             for r in await connection.fetch(sql("backfills/occupied"), row["job_id"], times)
         }
         taken = {time for time, did_not_run in occupied.items() if not did_not_run}
+        recorded = occupied.keys() - taken
         last = until == row["end_at"] and len(times) < SCAN
-        stretch = next_stretch(times, taken, room, reached=reached, last=last)
-        if recorded := [time for time in stretch.create if time in occupied]:
-            moved = await connection.fetch(sql("backfills/step_aside"), row["job_id"], recorded)
-            taken |= set(recorded).difference(r["scheduled_for"] for r in moved)
+        while True:
             stretch = next_stretch(times, taken, room, reached=reached, last=last)
-        return stretch
+            in_the_way = recorded.intersection(stretch.create)
+            if not in_the_way:
+                return stretch
+            moved = await connection.fetch(sql("backfills/step_aside"), row["job_id"], sorted(in_the_way))
+            recorded -= in_the_way
+            taken |= in_the_way.difference(r["scheduled_for"] for r in moved)
 
     async def _create(self, connection: Connection, row: asyncpg.Record, times: Sequence[datetime]) -> list[Created]:
         planned = [

@@ -172,6 +172,21 @@ async def test_a_fire_time_that_ran_is_not_run_again_and_one_that_was_only_recor
     assert [tuple(row) for row in rows] == [(missed + aside, "missed", 2), (skipped + aside, "skipped", None)]
 
 
+async def test_a_record_that_cannot_step_aside_counts_as_existing_and_hides_no_other(control: Control) -> None:
+    job = await hourly(control)
+    stuck, free, _ = hours(3)
+    aside = timedelta(microseconds=1)
+    await control.db.pool.executemany(
+        """insert into occurrence (job_id, job_name, job_version, type, payload, origin, scheduled_for, state, retry, finished_at)
+           values ($1, 'job', 1, 'test.job', '{}', 'schedule', $2, 'skipped', '{}', now())""",
+        [(job, at) for at in (stuck, stuck + aside, free)],
+    )
+    backfill = await start(control, job, 3)
+    await run_all(control, control.backfiller(await control.term(), ahead=1))
+    assert await made_of(control, backfill) == hours(3)[1:]
+    assert await counts(control, backfill) == {"state": "completed", "total": 3, "created": 2, "existing": 1}
+
+
 async def test_a_second_backfill_of_the_same_range_runs_nothing(control: Control) -> None:
     job = await hourly(control)
     first, second = await start(control, job, 10), await start(control, job, 10)
