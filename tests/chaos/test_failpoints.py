@@ -84,7 +84,7 @@ async def test_the_leader_is_killed_with_a_part_of_a_batch_published(cluster: Cl
     assert [tuple(row) for row in rows] == [("succeeded", 700)]
 
 
-@pytest.mark.parametrize("step", ["in_create_tx", "after_publish", "renewing"])
+@pytest.mark.parametrize("step", ["in_create_tx", "publish_write", "after_publish", "renewing"])
 async def test_the_leader_is_stopped_at_a_step_and_comes_back(cluster: Cluster, step: str) -> None:
     first = await armed(cluster, f"{step}=stop" + ("@8" if step == "renewing" else ""))
     await ten_jobs_a_second(cluster)
