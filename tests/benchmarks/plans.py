@@ -22,6 +22,7 @@ import asyncpg
 from leveret.commands._private_servers import private_servers
 from leveret_core.store.database import sql
 from leveret_core.store.migrate import migrate
+from leveret_core.store.reads import SCAN, STATE_SCAN
 
 NOW = datetime.now(UTC)
 CHUNK = 500_000
@@ -117,7 +118,6 @@ async def looks(connection: asyncpg.Connection[asyncpg.Record], worker: uuid.UUI
     claimed = await connection.fetch("select id, claim_token from occurrence where id = any($1) order by id", running)
     tokens = [row["claim_token"] for row in claimed]
     one = [1] * 100
-    horizon = 10_000
     return [
         Look("Due jobs, as the scheduler locks them", "schedule/due", [500]),
         Look("When the next job is due", "schedule/next_due", []),
@@ -135,16 +135,16 @@ async def looks(connection: asyncpg.Connection[asyncpg.Record], worker: uuid.UUI
         Look("Retries whose time has come", "occurrences/retry_due", [1000]),
         Look("Anything for the reaper?", "occurrences/to_reap", [10.0]),
         Look("Heartbeats", "workers/heartbeat", [[worker], [100], [False], 30.0]),
-        Look("The newest page of occurrences", "reads/occurrences", [None, 51, horizon, None, None, None]),
+        Look("The newest page of occurrences", "reads/occurrences", [None, 51, 51, None, None, None]),
         Look(
             "Failed occurrences of one type, from the middle of history",
             "reads/occurrences_in_states",
-            [running[0] // 2, 51, horizon, "type.0", ["failed"], None],
+            [running[0] // 2, 51, STATE_SCAN, "type.0", ["failed"], None],
         ),
-        Look("A page of one job's occurrences", "reads/occurrences_of_job", [None, 51, horizon, None, None, None, 77]),
-        Look("Dead letters, newest first", "dead_letters/list", [None, None, 51, horizon, None, None, None, None, None]),
+        Look("A page of one job's occurrences", "reads/occurrences_of_job", [None, 51, 51, None, None, None, 77]),
+        Look("Dead letters, newest first", "dead_letters/list", [None, None, 51, SCAN, None, None, None, None, None]),
         Look(
-            "A page of jobs by a word in their name", "reads/jobs", [None, 51, horizon, None, None, None, "%job-99%", None, ""]
+            "A page of jobs by a word in their name", "reads/jobs", [None, 51, SCAN, None, None, None, "%job-99%", None, ""]
         ),
         Look("Live occurrences, counted for the overview", "reads/count_live", []),
         Look("How the last hour's occurrences ended", "reads/count_finished", [100_000]),
