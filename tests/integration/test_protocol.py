@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,9 @@ async def api(start_leveret: StartLeveret, database_url: str, redis_url: str, am
         yield Api(client)
 
 
-async def test_a_worker_written_from_the_page_claims_runs_logs_is_cancelled_and_says_goodbye(api: Api, amqp_url: str) -> None:
+async def test_a_worker_written_from_the_page_declares_claims_runs_logs_snoozes_and_is_cancelled(
+    api: Api, amqp_url: str
+) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, foreign_worker.__file__, amqp_url, "foreign.*", "jobs.foreign.wildcard"), stdout=subprocess.PIPE
     )
@@ -76,6 +79,15 @@ async def test_a_worker_written_from_the_page_claims_runs_logs_is_cancelled_and_
         assert occurrence["progress"] == {"fraction": 0.5, "message": "half way"}
         (log,) = (await api.get(f"/occurrences/{done}/logs"))["items"]
         assert (log["level"], log["message"], log["fields"]) == ("info", "begun", {"by": "foreign"})
+
+        nightly = await api.get("/jobs/foreign-nightly")
+        assert (nightly["source"], nightly["served"], nightly["trigger"]["expression"]) == ("code", True, "0 3 * * *")
+        later = (await api.post("/jobs/a/trigger", {"payload": {"snooze": True}}))["id"]
+        await eventually(lambda: _is(api, later, "succeeded"))
+        snoozed = await api.get(f"/occurrences/{later}")
+        assert [attempt["state"] for attempt in snoozed["attempts"]] == ["snoozed", "succeeded"]
+        assert snoozed["result"][0] == {"step": 1}
+        assert datetime.fromisoformat(snoozed["result"][1]) == datetime.fromisoformat(occurrence["scheduled_for"])
 
         slow = (await api.post("/jobs/a/trigger", {"payload": {"sleep": 60}}))["id"]
         await eventually(lambda: _is(api, slow, "running"))

@@ -85,6 +85,10 @@ class ForeignWorker:
         welcome = await self.request({"kind": "hello", "handlers": [handler], **facts})
         assert welcome["kind"] == "welcome", welcome
         self.lease_until, self.heartbeat = sent + welcome["lease"] - 3, welcome["heartbeat"]
+        trigger = {"kind": "cron", "expression": "0 3 * * *", "timezone": "Europe/Berlin"}
+        job = {"name": "foreign-nightly", "type": "foreign.nightly", "trigger": trigger}
+        declared = await self.request({"kind": "declare", "jobs": [job]})
+        assert (declared["problems"], declared["jobs"][0]["result"]) == ([], "created"), declared
 
     async def request(self, body: dict[str, Any]) -> Any:
         """Send it until it is answered."""
@@ -137,7 +141,7 @@ class ForeignWorker:
         doorbell = json.loads(message.body)
         key = doorbell["occurrence"], doorbell["attempt"]
         while True:
-            claimed = await self.request({"kind": "claim", "asks": [list(key)]})
+            claimed = await self.request({"kind": "claim", "asks": [list(key)], "last_success": [key[0]]})
             assert claimed["kind"] == "claimed", claimed
             if claimed["answers"]:
                 break
@@ -158,7 +162,13 @@ class ForeignWorker:
             {"kind": "log", **about, "seq": 1, "at": now, "level": "info", "message": "begun", "fields": {"by": "foreign"}},
             {"kind": "progress", **about, "seq": 1, "fraction": 0.5, "message": "half way"},
         )
-        end: dict[str, Any] = {"kind": "finished", **about, "seq": 2}
+        end: dict[str, Any] = {"kind": "finished", **about, "seq": 3}
+        if payload.get("snooze") and "checkpoint" not in answer:
+            await self.send({"kind": "checkpoint", **about, "seq": 2, "data": {"step": 1}})
+            await self.send(end | {"outcome": "snoozed", "retry_after": 0.1, "max_snoozes": 1, "duration": 0.0})
+            return
+        if payload.get("snooze"):
+            payload["echo"] = [answer["checkpoint"], answer.get("last_success_at")]
         try:
             await asyncio.sleep(payload.get("sleep", 0))
             end |= {"outcome": "succeeded", "result": payload.get("echo")}
