@@ -44,6 +44,7 @@ class CommitListener:
                 heed_cancellation()
                 log.info("commit listener: the connection is lost (%s); opening another", error)
             except Exception:
+                heed_cancellation()
                 # Without it runs begin later, which is no reason to give up the term.
                 log.exception("commit listener: failed; trying again")
             await asyncio.sleep(RETRY)
@@ -63,6 +64,7 @@ class CommitListener:
                     async with asyncio.timeout(CHECK):
                         await closed.wait()
                 except TimeoutError:
+                    heed_cancellation()
                     await connection.fetchval("select 1")
         finally:
             connection.terminate()
