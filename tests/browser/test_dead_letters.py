@@ -128,3 +128,20 @@ async def test_one_is_discarded_on_its_own_page(stack: Stack, bench: Bench, page
     await expect(page.get_by_role("definition").filter(has_text="discarded")).to_be_visible()
     await expect(page.get_by_role("button", name="Discard")).to_have_count(0)
     assert await _dead(stack) == []
+
+
+async def test_what_the_policy_of_its_job_refuses_stays_with_the_reason(stack: Stack, bench: Bench, page: Page) -> None:
+    first, second = await _failed(stack, "printout", payloads=2)
+    await stack.rest.patch("/jobs/printout", json={"type": "demo.steps", "concurrency": "skip"})
+    await page.goto("/dead-letters")
+    await page.get_by_label("Select this page").check()
+    await page.get_by_role("button", name="Requeue").click()
+    dialog = page.get_by_role("dialog", name="Requeue 2 dead letters")
+    await dialog.get_by_role("button", name="Requeue").click()
+    await expect(dialog).to_contain_text("1 done, 1 left")
+    await expect(dialog).to_contain_text(f"{second} stays: ")
+    await dialog.get_by_role("button", name="Close", exact=True).last.click()
+    rows = page.get_by_role("table", name="Dead letters").locator("tbody tr")
+    await expect(rows).to_have_count(1)
+    assert [each["id"] for each in await _dead(stack)] == [second]
+    assert (await stack.occurrence(first))["resolution"] == "requeued"

@@ -48,3 +48,13 @@ async def test_a_worker_is_drained_after_a_second_thought(stack: Stack, page: Pa
         await asyncio.wait_for(worker.wait(), 10)
     gone = page.get_by_role("table", name="Gone workers").get_by_role("row").filter(has_text="worker-1")
     await expect(gone).to_contain_text("stopped")
+
+
+async def test_a_job_is_marked_as_soon_as_its_last_worker_goes(stack: Stack, page: Page) -> None:
+    await stack.job("letters", "post.letter", payload={"to": "ada"})
+    await page.goto("/jobs")
+    row = page.get_by_role("row").filter(has_text="letters")
+    await expect(row).to_contain_text("no worker")
+    async with stack.worker([Handler(letter, "post.letter")], "worker-1"):
+        await expect(row).not_to_contain_text("no worker")
+    await expect(row).to_contain_text("no worker")

@@ -25,7 +25,8 @@ export function affected(change: Changed): QueryKey[] {
   else if (change.occurrences.length > 0) {
     keys.push(...ANY_OCCURRENCE, ...change.occurrences.map((id) => ["occurrence", String(id)]));
   }
-  if (change.workers) keys.push(["workers"], ["types"], ["overview"]);
+  // Workers that come and go decide which jobs are served.
+  if (change.workers) keys.push(["workers"], ["types"], ["jobs"], ["job"], ["overview"]);
   if (change.dispatcher) keys.push(["overview"]);
   return keys;
 }

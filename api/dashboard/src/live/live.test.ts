@@ -22,7 +22,7 @@ describe("a hint", () => {
 
   it("about too many occurrences means any of them", () => expect(names({ overflow: true })).toContain("occurrence"));
   it("about workers or the term reaches the overview", () => {
-    expect(names({ workers: true })).toEqual(["workers", "types", "overview"]);
+    expect(names({ workers: true })).toEqual(["workers", "types", "jobs", "job", "overview"]);
     expect(names({ dispatcher: true })).toContain("overview");
   });
   it("about nothing asks for nothing", () => expect(names({})).toEqual([]));

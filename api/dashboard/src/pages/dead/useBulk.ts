@@ -10,7 +10,6 @@ export interface BulkProgress {
   left: number;
   /** what stays, and why */
   refused: ReadonlyMap<number, string>;
-  ended: boolean;
 }
 
 /** Works through many dead letters, some hundreds a request, until none is left, none can be done, or somebody stops it. */
@@ -23,21 +22,23 @@ export function useBulk() {
     stopped.current = false;
     const refused = new Map<number, string>();
     let done = 0;
-    for (;;) {
-      const { requeued, discarded, remaining, refused: those = [] } = await step();
-      const taken = (requeued ?? 0) + (discarded ?? 0);
-      for (const { id, reason } of those) refused.set(id, reason);
-      done += taken;
-      // What was refused stays where it is, and would be refused again.
-      const ended = stopped.current || taken === 0 || remaining <= refused.size;
-      const progress = { done, left: remaining, refused, ended };
-      setProgress(progress);
-      if (!ended) continue;
+    try {
+      for (;;) {
+        const { requeued, discarded, remaining, refused: those = [] } = await step();
+        const taken = (requeued ?? 0) + (discarded ?? 0);
+        for (const { id, reason } of those) refused.set(id, reason);
+        done += taken;
+        // What was refused stays where it is, and would be refused again.
+        const ended = stopped.current || taken === 0 || remaining <= refused.size;
+        const now = { done, left: remaining, refused };
+        setProgress(now);
+        if (ended) return now;
+      }
+    } finally {
       freeRows();
       for (const name of ["dead-letters", "occurrences", "occurrence", "overview"]) {
         void client.invalidateQueries({ queryKey: [name] });
       }
-      return progress;
     }
   }
 

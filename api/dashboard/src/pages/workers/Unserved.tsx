@@ -11,7 +11,7 @@ const SHOWN = 6;
 /** The types of active jobs and pending occurrences that no live worker serves, as far as pages of them tell; undefined until known. */
 export function useUnserved(): string[] | undefined {
   const workers = useQuery(queries.workers()).data?.items;
-  const jobs = useQuery(queries.jobs({ paused: false })).data?.items;
+  const jobs = useQuery(queries.jobs({ paused: false, served: false })).data?.items;
   const pending = useQuery(queries.occurrences({ state: ["pending"] })).data?.items;
   if (!workers || !jobs || !pending) return undefined;
   return unserved(
