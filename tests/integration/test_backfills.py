@@ -177,7 +177,8 @@ async def test_a_record_that_cannot_step_aside_counts_as_existing_and_hides_no_o
     stuck, free, _ = hours(3)
     aside = timedelta(microseconds=1)
     await control.db.pool.executemany(
-        """insert into occurrence (job_id, job_name, job_version, type, payload, origin, scheduled_for, state, retry, finished_at)
+        """insert into occurrence (job_id, job_name, job_version, type, payload, origin, scheduled_for, state, retry,
+                                   finished_at)
            values ($1, 'job', 1, 'test.job', '{}', 'schedule', $2, 'skipped', '{}', now())""",
         [(job, at) for at in (stuck, stuck + aside, free)],
     )

@@ -27,6 +27,7 @@ from leveret_api.schemas.dead_letters import (
 from leveret_api.services import Services, ServicesDep
 from leveret_core.errors import InvalidInput
 from leveret_core.hints import Hint
+from leveret_core.payload_edits import payload_editor
 from leveret_core.store import dead_letters, jobs
 
 router = APIRouter(prefix="/api/v1/dead-letters", tags=["dead letters"])
@@ -55,7 +56,7 @@ async def list_dead_letters(
 @router.post("/requeue", operation_id="requeueDeadLetters", responses=refusals(404, 413))
 async def requeue_dead_letters(body: DeadLetterRequeue, services: ServicesDep) -> DeadLettersRequeued:
     """Run dead letters again, each as a new occurrence under the policy of its job. Asking twice requeues nothing twice."""
-    edit = dead_letters.payload_editor(body.payload, body.payload_patch, limit=services.settings.payload_limit)
+    edit = payload_editor(body.payload, body.payload_patch, limit=services.settings.payload_limit)
     dealt = await dead_letters.requeue_dead_letters(
         services.database,
         await _choice(services, body.filter, body.ids),

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import asyncpg
 
 from leveret_core.errors import InvalidInput, LeveretError, NotFound
-from leveret_core.merge_patch import merge_patch
-from leveret_core.payload import encode_payload
 from leveret_core.states import State
 from leveret_core.store.commands import requeue_in
 from leveret_core.store.database import Database
@@ -203,30 +200,6 @@ async def discard_dead_letters(
             break
     dealt.remaining = await _count(db, choice, job_exists=False)
     return dealt
-
-
-def payload_editor(
-    payload: Mapping[str, Any] | None, patch: Mapping[str, Any] | None, *, limit: int
-) -> Callable[[bytes], bytes]:
-    """What makes the payload of a requeue from the one before.
-
-    Args:
-        payload: in place of the old one.
-        patch: a JSON merge patch of the old one.
-        limit: bytes of JSON, at most.
-
-    Raises:
-        InvalidInput: both are given, or `payload` cannot be stored. The editor raises it for what the patch makes.
-    """
-    if payload is not None and patch is not None:
-        raise InvalidInput.at("payload_patch", "goes without payload: one replaces the old payload, the other changes it")
-    if patch is not None:
-        encode_payload(dict(patch), limit=limit, field="payload_patch")
-        return lambda old: encode_payload(merge_patch(json.loads(old), patch), limit=limit).encode()
-    if payload is not None:
-        replacement = encode_payload(dict(payload), limit=limit).encode()
-        return lambda _: replacement
-    return lambda old: old
 
 
 async def _requeue(db: Database, occurrence_id: int, edit: Callable[[bytes], bytes], actor: str) -> int:

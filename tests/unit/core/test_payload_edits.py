@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from leveret_core.merge_patch import merge_patch
+from leveret_core.payload_edits import merge_patch
 
 
 @pytest.mark.parametrize(
