@@ -28,6 +28,7 @@ class Metrics:
         self._leads = self._gauge("leveret_dispatcher_is_leader", "Whether this process holds the term.")
         self._up = self._gauge("leveret_service_up", "Whether a service answers.", ("service",))
         self._occurrences = self._gauge("leveret_occurrences", "Live occurrences, by state.", ("state",))
+        self._dead_letters = self._gauge("leveret_dead_letters", "Occurrences that failed for good and nobody has dealt with.")
         self._jobs = self._gauge("leveret_jobs", "Jobs, paused or not.", ("paused",))
         self._workers = self._gauge("leveret_workers", "Workers alive.")
         self._slots = self._gauge("leveret_worker_slots", "What the workers alive can run at once.")
@@ -53,13 +54,14 @@ class Metrics:
                 self._occurrences.labels(name.value).set(count)
             self._jobs.labels("true").set(overview.jobs.paused)
             self._jobs.labels("false").set(overview.jobs.total - overview.jobs.paused)
+            self._dead_letters.set(overview.dead_letters)
             self._workers.set(overview.workers.alive)
             self._slots.set(overview.workers.slots)
             self._running.set(overview.workers.running)
             self._epoch.set(overview.dispatcher.epoch)
             self._lag.set(overview.dispatcher.lag_seconds)
         else:
-            for gauge in (self._workers, self._slots, self._running, self._epoch, self._lag):
+            for gauge in (self._dead_letters, self._workers, self._slots, self._running, self._epoch, self._lag):
                 gauge.set(float("nan"))
         return generate_latest(self._registry)
 

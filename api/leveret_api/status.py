@@ -14,7 +14,7 @@ from leveret_api.services import Services
 from leveret_core.store.database import UNAVAILABLE
 
 MAX_COUNTED = 100_000
-"""Finished occurrences that are counted for the last hour, at most."""
+"""Finished occurrences that are counted for the last hour, at most, and dead letters."""
 _UPCOMING = 10
 _PING_TIMEOUT = 2.0
 
@@ -88,6 +88,7 @@ class Status:
         finished = await db.fetch("reads/count_finished", MAX_COUNTED)
         jobs = await db.fetchrow("reads/count_jobs")
         workers = await db.fetchrow("reads/count_workers")
+        dead = await db.fetchval("reads/count_dead", MAX_COUNTED)
         upcoming = await db.fetch("reads/upcoming", _UPCOMING)
         assert jobs is not None
         assert workers is not None
@@ -97,6 +98,7 @@ class Status:
                 "occurrences": counts | {row["state"]: row["count"] for row in live},
                 "last_hour": {row["state"]: row["count"] for row in finished},
                 "last_hour_since": _capped_since(finished),
+                "dead_letters": dead,
                 "jobs": dict(jobs),
                 "workers": dict(workers),
                 "dispatcher": await self.dispatcher(),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from leveret_api import cached
 from leveret_core.hints import Hint
 from leveret_core.messages import JobError
 from leveret_core.store import dead_letters
@@ -138,6 +139,16 @@ async def test_the_view_is_filtered_and_paged(api: Api, control: Control) -> Non
     await api.ok("DELETE", "/jobs/two", 204)
     await api.refused("GET", "/dead-letters?job=two", 404)
     assert await view(api, type="sendemail.x") == [e, d]
+
+
+async def test_they_are_counted_in_the_overview_and_for_prometheus(
+    api: Api, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cached, "_SHARE", 0)
+    await api.job(concurrency="allow", retry=ONCE)
+    await dead(api, control, "daily", 3)
+    assert (await api.ok("GET", "/overview"))["dead_letters"] == 3
+    assert "leveret_dead_letters 3.0" in (await api.http.get("/metrics")).text
 
 
 @pytest.mark.parametrize("query", ["since=x", "cursor=x", "cursor=MTo1", "limit=501", "search=%00", "type=%00", "job=%00"])

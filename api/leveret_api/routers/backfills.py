@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from leveret_api.cursors import decode_cursor, encode_cursor
 from leveret_api.openapi import refusals
+from leveret_api.payload_checks import check_runs
 from leveret_api.routers.jobs import payload_bytes
 from leveret_api.routers.parameters import ACTOR, Cursor, JobRefDep, Text, checked_reason
 from leveret_api.schemas.backfills import Backfill, BackfillCancelRequest, BackfillPage, BackfillRequest
@@ -34,6 +35,7 @@ async def start_backfill(ref: JobRefDep, body: BackfillRequest, services: Servic
         max_concurrent=body.max_concurrent,
         payload=None if payload is None else payload.decode(),
     )
+    await check_runs(services, [(ref, wanted.payload, "")])
     backfill_id = await backfills.start_backfill(
         services.database, ref, wanted, limit=services.settings.backfill_limit, actor=ACTOR
     )

@@ -107,6 +107,7 @@ class Overview(BaseModel):
     last_hour_since: datetime | None = Field(
         description="Set when there were too many to count: `last_hour` then counts those since this time."
     )
+    dead_letters: int = Field(description="What failed for good and was neither requeued nor discarded; up to 100,000.")
     jobs: JobCounts
     workers: WorkerCounts
     dispatcher: Dispatcher
