@@ -282,6 +282,38 @@ async def test_a_paused_worker_gets_nothing_more_but_settles_what_it_has(brokers
     await taken.are(1, 2)
 
 
+async def test_a_pattern_that_is_held_leaves_its_doorbells_to_others_until_it_is_resumed(brokers: Brokers) -> None:
+    server, worker, mails, reports, others = await brokers.server(), await brokers.worker(), Taken(), Taken(), Taken()
+    await worker.serve("sendemail.*", 2, mails)
+    await worker.serve("report.*", 2, reports)
+    await server.publish(bells([1]))
+    await mails.are(1)
+
+    await worker.hold("sendemail.*")
+    await worker.hold("sendemail.*")
+    await mails[0].requeue()
+    await server.publish([*bells([2, 3]), Doorbell(occurrence=9, attempt=1, type="report.daily")])
+    await reports.are(9)
+    other = await brokers.worker()
+    await other.serve("sendemail.*", 2, others)
+    await others.are(1, 2)
+    await mails.are(1)
+
+    await worker.resume("sendemail.*")
+    await worker.resume("sendemail.*")
+    await mails.are(1, 3)
+    await server.publish(bells([4]))
+    await mails.are(1, 3, 4)
+    await worker.pause()
+    await worker.resume("sendemail.*")
+    await mails[1].ack()
+    await mails[2].ack()
+    await server.publish(bells([5]))
+    await others[0].ack()
+    await others.are(1, 2, 5)
+    await mails.are(1, 3, 4)
+
+
 async def test_outcomes_of_a_large_batch_are_told_one_by_one(brokers: Brokers) -> None:
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.#", 10_000, taken)

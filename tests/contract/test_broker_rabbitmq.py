@@ -358,6 +358,26 @@ async def test_a_queue_deleted_while_it_is_consumed_is_made_again(rabbit: Rabbit
     await eventually(lambda: taken.numbers[-1] == 2)
 
 
+async def test_a_pattern_stays_held_on_a_new_connection_and_is_resumed_there(
+    rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rabbitmq_connection, "WATCH_INTERVAL", 0.2)
+    server, taken = await rabbit.server(), Taken()
+    async with Proxy(rabbit.url) as proxy:
+        worker = await rabbit.worker(proxy.url)
+        await worker.serve("sendemail.*", 10, taken)
+        await worker.hold("sendemail.*")
+        proxy.reset()
+        await eventually(lambda: proxy.accepted == 4 and proxy.connections == 2)
+        await server.publish([doorbell(1)])
+        await asyncio.sleep(0.6)
+        assert taken.numbers == []
+        assert caplog.text.count("worker doorbells lost") == 1, "the watchdog does not miss a consumer that is not to be there"
+        await worker.resume("sendemail.*")
+        await eventually(lambda: taken.numbers == [1])
+        await worker.stop()
+
+
 async def test_a_consumer_that_vanished_unnoticed_is_found_by_the_watchdog(
     rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

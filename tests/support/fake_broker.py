@@ -56,6 +56,7 @@ class FakeQueue:
     on_doorbell: Callable[[Delivery], None]
     waiting: deque[Doorbell] = field(default_factory=deque[Doorbell])
     unsettled: int = 0
+    held: bool = False
 
 
 class FakeServers:
@@ -140,7 +141,7 @@ class FakeServers:
         for queue in self.queues.values():
             if matches(queue.pattern, job_type):
                 queue.waiting.append(doorbell)
-                self._deliver(queue)
+                self.deliver(queue)
         return key
 
     def tell(self, word: Control) -> None:
@@ -215,8 +216,9 @@ class FakeServers:
                 occurrence=ask.occurrence, attempt=ask.attempt, status="granted", token=f"token-{key[0]}-{key[1]}", **details
             )
 
-    def _deliver(self, queue: FakeQueue) -> None:
-        while queue.waiting and queue.unsettled < queue.prefetch and not queue.broker.paused:
+    def deliver(self, queue: FakeQueue) -> None:
+        """Deliver what the consumer has room for."""
+        while queue.waiting and queue.unsettled < queue.prefetch and not queue.broker.paused and not queue.held:
             doorbell = queue.waiting.popleft()
             queue.unsettled += 1
             queue.on_doorbell(self._delivery(queue, doorbell))
@@ -234,7 +236,7 @@ class FakeServers:
                     queue.unsettled -= 1
                     if into is self.requeued:
                         queue.waiting.append(doorbell)
-                    self._deliver(queue)
+                    self.deliver(queue)
 
             return run
 
@@ -271,6 +273,16 @@ class FakeBroker:
     async def pause(self) -> None:
         """Deliver nothing more."""
         self.paused = True
+
+    async def hold(self, pattern: str) -> None:
+        """Deliver nothing more of the queue of `pattern`."""
+        self.servers.queues[pattern].held = True
+
+    async def resume(self, pattern: str) -> None:
+        """Deliver it again."""
+        queue = self.servers.queues[pattern]
+        queue.held = False
+        self.servers.deliver(queue)
 
     async def request(self, request: Request, timeout: float) -> Reply:
         """Ask the scripted desk."""

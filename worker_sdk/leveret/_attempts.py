@@ -148,6 +148,11 @@ class Attempts:
         for held in self.lanes.empty_granted(now - SHORT):
             self._end_unrun(held, "released")
 
+    def give_back(self, lane: Lane) -> None:
+        """What waits in `lane` for a slot goes back to its queue, for others."""
+        while lane.waiting:
+            self._forget(lane.waiting.popleft(), self.settling.requeue)
+
     def _ask(self, held: Held) -> None:
         self.claims.ask(held.key, last_success=held.lane.handler.last_success)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from leveret_core.broker.base import Delivery
@@ -23,10 +24,11 @@ class Held:
         settled: doorbells are acknowledged as they come, because the claim in Postgres protects the attempt.
         over: it has ended as far as this worker goes; only the confirmation of its last event may be missing.
         worker: the incarnation that the claim was granted to.
-        granted_at: when the answer came, by the event loop's clock.
+        rung_at: when its first doorbell came, by the monotonic clock.
+        granted_at: when the answer came, by the same clock.
     """
 
-    __slots__ = ("answer", "deliveries", "granted_at", "key", "lane", "over", "run", "settled", "worker")
+    __slots__ = ("answer", "deliveries", "granted_at", "key", "lane", "over", "run", "rung_at", "settled", "worker")
 
     def __init__(self, key: Key, lane: Lane, delivery: Delivery) -> None:
         self.key = key
@@ -36,5 +38,6 @@ class Held:
         self.over = False
         self.answer: Answer | None = None
         self.worker = ""
+        self.rung_at = time.monotonic()
         self.granted_at = 0.0
         self.run: Run | None = None

@@ -51,6 +51,8 @@ class Lane(Slots):
         self.handler = handler
         self.waiting: deque[Held] = deque()
         self.granted: deque[Held] = deque()
+        self.held_back = False
+        """Whether its queue is not consumed at the moment."""
 
 
 class Lanes:
@@ -117,6 +119,15 @@ class Lanes:
             lane = self.all[self._turn % count]
             idle = 0 if self._serve(lane) else idle + 1
             self._turn += 1
+
+    def crowded(self, before: float) -> list[Lane]:
+        """Lanes where a doorbell that came before that time still waits for a slot."""
+        return [lane for lane in self.all if not lane.held_back and lane.waiting and lane.waiting[0].rung_at <= before]
+
+    def relieved(self) -> list[Lane]:
+        """Lanes that are held back although there is a slot for what comes."""
+        free = self.total.taken < self.total.allowed
+        return [lane for lane in self.all if lane.held_back and free and lane.taken < lane.allowed]
 
     def empty_waiting(self) -> list[Held]:
         """Take out everything that was not asked for."""

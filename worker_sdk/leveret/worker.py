@@ -25,6 +25,8 @@ from leveret_core.messages import Ask, Cancel, Control
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 5.0
+"""Seconds a doorbell may wait unclaimed for a slot of this worker, about; then others get it."""
 FLUSH_TIMEOUT = 10.0
 """Seconds the last events may take to be confirmed when the worker ends."""
 
@@ -235,6 +237,21 @@ class Worker:
         while True:
             await asyncio.sleep(1)
             self._attempts.sweep()
+            if not self._draining:
+                await self._share()
+
+    async def _share(self) -> None:
+        """Leave to other workers what would wait here. It comes when a doorbell is acknowledged before its run has ended, or
+        when the slots in all are fewer than those of the handlers.
+        """
+        lanes = self._attempts.lanes
+        for lane in lanes.crowded(time.monotonic() - PATIENCE):
+            lane.held_back = True
+            await self._broker.hold(lane.handler.pattern)
+            self._attempts.give_back(lane)
+        for lane in lanes.relieved():
+            lane.held_back = False
+            await self._broker.resume(lane.handler.pattern)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -108,6 +108,14 @@ class WorkerBroker(Protocol):
         """Stop consuming (drain); deliveries already made stay valid."""
         ...
 
+    async def hold(self, pattern: str) -> None:
+        """Stop consuming the queue of `pattern` until `resume`; deliveries already made stay valid. Survives reconnects."""
+        ...
+
+    async def resume(self, pattern: str) -> None:
+        """Consume the queue of `pattern` again after `hold`; it brings up to its prefetch besides what is unsettled."""
+        ...
+
     async def request(self, request: Request, timeout: float) -> Reply:
         """Ask the claim desk. Raises `BrokerUnavailable` without an answer within `timeout` seconds."""
         ...

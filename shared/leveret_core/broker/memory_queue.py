@@ -36,9 +36,14 @@ class MemoryQueue(Generic[Item]):
     def consume(self, prefetch: int, deliver: Callable[[int, Item], None]) -> MemoryConsumer[Item]:
         """Call `deliver` with a number and an item for each one, soon, at most `prefetch` unsettled at once."""
         consumer = MemoryConsumer(self, prefetch, deliver)
-        self._consumers.append(consumer)
-        asyncio.get_running_loop().call_soon(self.deal)
+        self.join(consumer)
         return consumer
+
+    def join(self, consumer: MemoryConsumer[Item]) -> None:
+        """Deal to `consumer`, soon."""
+        if consumer not in self._consumers:
+            self._consumers.append(consumer)
+        asyncio.get_running_loop().call_soon(self.deal)
 
     def forget(self, consumer: MemoryConsumer[Item]) -> None:
         """Deal nothing more to `consumer`."""
@@ -96,6 +101,10 @@ class MemoryConsumer(Generic[Item]):
     def cancel(self) -> None:
         """Get nothing more; what is held can still be settled."""
         self._queue.forget(self)
+
+    def renew(self) -> None:
+        """Get more again, after `cancel`."""
+        self._queue.join(self)
 
     def close(self) -> None:
         """Get nothing more, and give everything back."""

@@ -26,7 +26,8 @@ class MemoryWorkerBroker:
     def __init__(self, hub: MemoryHub) -> None:
         self._hub = hub
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._consumers: list[MemoryConsumer[bytes]] = []
+        self._consumers: dict[str, MemoryConsumer[bytes]] = {}
+        self._paused = False
         self._listeners: list[Callable[[bytes], None]] = []
 
     @property
@@ -44,10 +45,11 @@ class MemoryWorkerBroker:
         self._loop = None
 
         async def leave() -> None:
-            for consumer in self._consumers:
+            for consumer in self._consumers.values():
                 consumer.close()
             self._hub.listeners.difference_update(self._listeners)
             self._consumers.clear()
+            self._paused = False
             self._listeners.clear()
 
         await self._hub.run(leave)
@@ -69,7 +71,7 @@ class MemoryWorkerBroker:
                 self._call(on_doorbell, Delivery(decode_doorbell(body), pattern, ack, requeue))
 
             consumer = queue.consume(max(1, prefetch), deliver)
-            self._consumers.append(consumer)
+            self._consumers[pattern] = consumer
 
         await self._hub.run(consume)
 
@@ -77,10 +79,28 @@ class MemoryWorkerBroker:
         """Stop consuming; deliveries already made stay valid."""
 
         async def cancel() -> None:
-            for consumer in self._consumers:
+            self._paused = True
+            for consumer in self._consumers.values():
                 consumer.cancel()
 
         await self._hub.run(cancel)
+
+    async def hold(self, pattern: str) -> None:
+        """Stop consuming the queue of `pattern` until `resume`; deliveries already made stay valid."""
+
+        async def cancel() -> None:
+            self._consumers[pattern].cancel()
+
+        await self._hub.run(cancel)
+
+    async def resume(self, pattern: str) -> None:
+        """Consume the queue of `pattern` again."""
+
+        async def consume() -> None:
+            if not self._paused:
+                self._consumers[pattern].renew()
+
+        await self._hub.run(consume)
 
     async def request(self, request: Request, timeout: float) -> Reply:
         """Ask the claim desk. Raises `BrokerUnavailable` without an answer within `timeout` seconds."""

@@ -159,6 +159,10 @@ class Link:
         self.watch(channel)
         return tag
 
+    def consumes(self, queue: str) -> bool:
+        """Whether `queue` is consumed on this link."""
+        return queue in self._consumed
+
     async def cancel(self, queue: str) -> None:
         """Stop consuming `queue`; what was delivered before stays valid."""
         if queue not in self._consumed:

@@ -53,7 +53,10 @@ class RabbitWorkerBroker:
         self._requester = self._control.keep("direct reply-to", Requester.open)
         self._events_channel = self._events.keep("queue leveret.events", _open_events_channel)
         self._started: list[SupervisedConnection] = []
-        self._consumed: dict[str, Link] = {}
+        self._open: dict[str, tuple[Link, Channel, Callable[[DeliveredMessage], None]]] = {}
+        """Queue → where and how it is consumed, unless it is held or all are paused."""
+        self._held: set[str] = set()
+        self._consuming = asyncio.Lock()
         self._paused = False
 
     @property
@@ -102,12 +105,26 @@ class RabbitWorkerBroker:
     async def pause(self) -> None:
         """Stop consuming; deliveries already made stay valid."""
         self._paused = True
-        for queue, link in list(self._consumed.items()):
-            try:
-                await link.cancel(queue)
-            except Exception as error:
-                # The next link consumes nothing.
-                link.end(f"the consumer of {queue} could not be cancelled: {error!r}")
+        for queue in list(self._open):
+            await self._stop_consuming(queue)
+
+    async def hold(self, pattern: str) -> None:
+        """Stop consuming the queue of `pattern` until `resume`; deliveries already made stay valid."""
+        queue = queue_name(pattern)
+        self._held.add(queue)
+        await self._stop_consuming(queue)
+
+    async def resume(self, pattern: str) -> None:
+        """Consume the queue of `pattern` again."""
+        queue = queue_name(pattern)
+        self._held.discard(queue)
+        if queue not in self._open:
+            return
+        link, _, _ = self._open[queue]
+        try:
+            await self._consume(queue)
+        except Exception as error:
+            link.end(f"{queue} could not be consumed again: {error!r}")
 
     async def request(self, request: Request, timeout: float) -> Reply:
         """Ask the claim desk. Raises `BrokerUnavailable` without an answer within `timeout` seconds."""
@@ -168,11 +185,28 @@ class RabbitWorkerBroker:
         channel = await link.channel(prefetch=prefetch)
         acks = Acknowledger(channel)
         link.before_close(acks.flush)
-        if not self._paused:
-            await link.consume(channel, queue, partial(_deliver, acks=acks, pattern=pattern, on_doorbell=on_doorbell))
-            self._consumed[queue] = link
-        if self._paused:
-            await link.cancel(queue)
+        self._open[queue] = link, channel, partial(_deliver, acks=acks, pattern=pattern, on_doorbell=on_doorbell)
+        await self._consume(queue)
+
+    async def _consume(self, queue: str) -> None:
+        """Consume `queue`, unless it is held, or is consumed already."""
+        async with self._consuming:
+            link, channel, deliver = self._open[queue]
+            if not (self._paused or queue in self._held or link.ended.is_set() or link.consumes(queue)):
+                await link.consume(channel, queue, deliver)
+        if self._paused or queue in self._held:
+            await self._stop_consuming(queue)
+
+    async def _stop_consuming(self, queue: str) -> None:
+        if queue not in self._open:
+            return
+        async with self._consuming:
+            link, _, _ = self._open[queue]
+            try:
+                await link.cancel(queue)
+            except Exception as error:
+                # The next link consumes nothing.
+                link.end(f"the consumer of {queue} could not be cancelled: {error!r}")
 
 
 def _deliver(message: DeliveredMessage, *, acks: Acknowledger, pattern: str, on_doorbell: Callable[[Delivery], None]) -> None:

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from leveret import BrokerUnavailable, ConfigurationError, JobContext, Registry
+from leveret import worker as worker_module
 from leveret.config import WorkerConfig
 from leveret.worker import Worker
 from leveret_core.messages import Ask, Cancel, Claim, Drain, Heartbeat, Hello
@@ -191,6 +192,43 @@ async def test_the_doorbell_of_a_long_run_is_acknowledged_early(servers: FakeSer
         await eventually(lambda: servers.acked == [key, key])
         gate.open.set()
         await eventually(lambda: servers.outcomes() == ["succeeded"])
+
+
+async def test_a_busy_worker_leaves_to_others_what_it_has_no_slot_for(
+    servers: FakeServers, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "PATIENCE", 0.5)
+    gate = Gate()
+    registry.job("mail", concurrency=1)(gate)
+    async with serving(servers, registry, early_ack=0.1):
+        first = servers.ring("mail")
+        await eventually(lambda: servers.acked == [first])
+        # The broker may bring another one now, which this worker cannot run.
+        second = servers.ring("mail")
+        await eventually(lambda: servers.requeued == [second])
+        assert second not in servers.asks
+        assert servers.queues["mail"].unsettled == 0
+        await asyncio.sleep(1.2)
+        assert servers.requeued == [second], "it does not come back while there is no slot"
+        gate.open.set()
+        await eventually(lambda: servers.outcomes() == ["succeeded", "succeeded"])
+
+
+async def test_slots_in_all_that_are_taken_hold_up_no_other_handlers_doorbells(
+    servers: FakeServers, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "PATIENCE", 0.5)
+    gate = Gate()
+    registry.job("mail", concurrency=1)(gate)
+    registry.job("report", concurrency=1)(gate)
+    async with serving(servers, registry, concurrency=1) as worker:
+        servers.ring("mail")
+        await eventually(lambda: worker.running == 1)
+        report = servers.ring("report")
+        await eventually(lambda: servers.requeued == [report])
+        await worker.drain(0)
+        assert servers.queues["report"].held
+        assert servers.outcomes() == ["released"]
 
 
 async def test_a_claim_asked_ahead_goes_back_when_no_slot_becomes_free(servers: FakeServers, registry: Registry) -> None:
