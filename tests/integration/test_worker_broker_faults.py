@@ -16,6 +16,7 @@ from leveret_core.broker.rabbitmq_server import RabbitServerBroker
 from leveret_core.messages import Heartbeat, Hello
 from support.available import new_rabbit
 from support.eventually import eventually
+from support.processes import StartLeveret
 from support.proxy import Direction, Proxy
 from support.rabbitmq import USER, RabbitServer
 from support.scripted import Servers, left_in, working
@@ -236,6 +237,42 @@ async def test_a_half_open_connection_is_noticed_and_replaced_while_runs_go_on(
         again = await servers.ring_for("mail")
         await eventually(lambda: ends(servers).get(again[0]) == "succeeded", timeout=20)
         assert (worker.id, len(servers.of(Hello)), held.begun[key[0]]) == (first, 1, 1)
+
+
+async def test_a_doorbell_that_comes_two_hundred_times_runs_once_and_leaves_nothing_behind(
+    url: str, servers: Servers, registry: Registry
+) -> None:
+    held = Held(registry, concurrency=20)
+    async with working(url, registry, early_ack=0.5) as worker:
+        key = await servers.ring_for("mail")
+        for _ in range(100):
+            await servers.ring_for("mail", occurrence=key[0])
+        await eventually(lambda: worker.running == 1)
+        held.let_go.set()
+        await eventually(lambda: ends(servers) == {key[0]: "succeeded"})
+        for _ in range(100):
+            await servers.ring_for("mail", occurrence=key[0])
+        await eventually(lambda: nothing_left(url))
+        await worker.drain()
+        assert (held.begun, len(servers.finished)) == (Counter({key[0]: 1}), 1)
+    await nothing_left(url)
+
+
+async def test_sigterm_while_a_claim_is_unanswered_gives_the_doorbell_back(
+    url: str, servers: Servers, start_leveret: StartLeveret, tmp_path: Path
+) -> None:
+    (tmp_path / "waiting_jobs.py").write_text("from leveret import job\n\n@job('mail')\ndef mail(): print('it ran')\n")
+    process = start_leveret("worker", "waiting_jobs", "--grace", "1", env={"LEVERET_AMQP_URL": url}, cwd=tmp_path)
+    await eventually(lambda: len(servers.of(Hello)) == 1, timeout=20)
+    servers.mute = True
+    await servers.ring_for("mail")
+    await eventually(lambda: len(servers.asks) >= 1)
+    servers.mute = False
+    servers.answers[1, 1] = "busy"  # it is asked again, and never answered
+    process.terminate()
+    assert await asyncio.to_thread(process.wait, 20) == 0
+    assert (await left_in(url, "mail"), servers.finished) == (1, [])
+    assert "it ran" not in process.output()
 
 
 def succeeded(servers: Servers, occurrence: int) -> bool:
