@@ -225,11 +225,14 @@ class EventBuffer:
         if self._folder is None:
             return
         pause, longest = RETRY_PAUSE
-        with left_over(self._folder) as messages:
-            for body in messages:
-                while not await self._sent(body):
-                    await asyncio.sleep(random.uniform(pause / 2, pause))
-                    pause = min(longest, pause * 2)
+        try:
+            with left_over(self._folder) as messages:
+                for body in messages:
+                    while not await self._sent(body):
+                        await asyncio.sleep(random.uniform(pause / 2, pause))
+                        pause = min(longest, pause * 2)
+        except OSError as error:
+            log.warning("what earlier workers left in %s is not sent: %s", self._folder, error)
 
     async def _sent(self, body: bytes) -> bool:
         try:

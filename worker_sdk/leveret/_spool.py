@@ -116,7 +116,8 @@ class Spool:
 
     def _empty(self) -> None:
         assert self._file is not None
-        os.ftruncate(self._file, len(HEADER))
+        with contextlib.suppress(OSError):  # what stays is overwritten, or sent once more by the next process
+            os.ftruncate(self._file, len(HEADER))
         self._read = self._end = len(HEADER)
 
 
@@ -178,13 +179,17 @@ def _adopt(path: Path) -> int | None:
 
 
 def _read_frame(file: int, place: int) -> bytes | None:
-    head = os.pread(file, _FRAME.size, place)
-    if len(head) < _FRAME.size:
+    try:
+        head = os.pread(file, _FRAME.size, place)
+        if len(head) < _FRAME.size:
+            return None
+        length, checksum = _FRAME.unpack(head)
+        if length > LARGEST:
+            return None
+        message = os.pread(file, length, place + _FRAME.size)
+    except OSError as error:
+        log.error("a spool cannot be read: %s", error)
         return None
-    length, checksum = _FRAME.unpack(head)
-    if length > LARGEST:
-        return None
-    message = os.pread(file, length, place + _FRAME.size)
     return message if len(message) == length and zlib.crc32(message) == checksum else None
 
 

@@ -118,6 +118,18 @@ def test_damage_is_noticed_and_nothing_after_it_is_trusted(tmp_path: Path) -> No
     assert left(tmp_path) == [b"left 0"]
 
 
+def test_a_file_that_loses_its_content_is_told_and_used_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spool = Spool(tmp_path, 1000)
+    spool.append(b"one")
+    spool.append(b"two")
+    os.truncate(files(tmp_path)[0], len(HEADER) + 5)
+    assert spool.first() is None
+    assert "is damaged; 22 bytes of events are lost" in caplog.text
+    assert spool.empty
+    assert spool.append(b"three")
+    assert spool.first() == b"three"
+
+
 def test_what_is_no_spool_is_not_sent(tmp_path: Path) -> None:
     (tmp_path / "1-x.spool").write_bytes(b"something else altogether")
     (tmp_path / "2-x.spool").write_bytes(HEADER + b"\xff" * 100)
