@@ -151,6 +151,8 @@ async def test_a_backfill_is_cancelled_with_what_runs_if_somebody_says_so(api: A
         (RANGE | {"start_at": "2026-02-01T00:01:00Z", "end_at": "2026-02-01T00:02:00Z"}, {"start_at"}),
         (RANGE | {"start_at": "x", "end_at": "99999-01-01"}, {"start_at", "end_at"}),
         (RANGE | {"start_at": "0001-01-01T00:00:00+14:00"}, {"start_at"}),
+        (RANGE | {"start_at": "0001-01-01T00:00:00Z"}, {"start_at"}),
+        (RANGE | {"start_at": "9999-12-31T23:59:59Z", "end_at": "9999-12-31T23:59:59Z"}, {"start_at", "end_at"}),
         (RANGE | {"concurrency": "replace"}, {"concurrency"}),
         (RANGE | {"max_concurrent": 0}, {"max_concurrent"}),
         (RANGE | {"payload": []}, {"payload"}),

@@ -151,6 +151,11 @@ async def test_they_are_counted_in_the_overview_and_for_prometheus(
     assert "leveret_dead_letters 3.0" in (await api.http.get("/metrics")).text
 
 
+@pytest.mark.parametrize("query", ["since=0001-01-01T00:00:00%2B14:00", "until=9999-12-31T23:59:59-14:00"])
+async def test_times_beyond_what_can_be_stored_are_refused(api: Api, query: str) -> None:
+    assert (await api.refused("GET", f"/dead-letters?{query}", 422)).keys() == {query.partition("=")[0]}
+
+
 @pytest.mark.parametrize("query", ["since=x", "cursor=x", "cursor=MTo1", "limit=501", "search=%00", "type=%00", "job=%00"])
 async def test_a_wrong_filter_is_named(api: Api, query: str) -> None:
     assert (await api.refused("GET", f"/dead-letters?{query}", 422)).keys() == {query.split("=")[0]}

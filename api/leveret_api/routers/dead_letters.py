@@ -104,13 +104,17 @@ async def _filter(services: Services, given: DeadLetterFilter) -> dead_letters.D
     job_id = await jobs.resolve_job(services.database, ref) if isinstance(ref, str) else ref
     if job_id is not None and not 0 < job_id < 2**63:
         raise InvalidInput.at("job", "is not an id of a job")
-    return dead_letters.DeadLetterFilter(
-        job_id=job_id, type=given.type, search=given.search, since=_instant(given.since), until=_instant(given.until)
-    )
+    since, until = _instant("since", given.since), _instant("until", given.until)
+    return dead_letters.DeadLetterFilter(job_id=job_id, type=given.type, search=given.search, since=since, until=until)
 
 
-def _instant(at: datetime | None) -> datetime | None:
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+def _instant(field: str, at: datetime | None) -> datetime | None:
+    if at is None:
+        return None
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidInput.at(field, "is outside the years 1 to 9999") from error
 
 
 def _tell(services: Services, ids: Sequence[int]) -> None:

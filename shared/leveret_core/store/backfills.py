@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import msgspec
@@ -22,6 +22,7 @@ MAX_RUNNING = 5
 """Backfills of one job that run at the same time, at most."""
 _DEADLOCK_TRIES = 3
 _TICK = timedelta(microseconds=1)
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +163,8 @@ def _range(wanted: Wanted, trigger: Trigger, now: datetime) -> tuple[datetime, d
     start_at, end_at = found
     if end_at > now:
         problems.append(Problem("end_at", f"is not in the past; the server's clock says {now.isoformat(timespec='seconds')}"))
+    if start_at < _EARLIEST:
+        problems.append(Problem("start_at", f"is before {_EARLIEST.year}"))
     if start_at >= end_at:
         problems.append(Problem("start_at", "must be before end_at"))
     if problems:
