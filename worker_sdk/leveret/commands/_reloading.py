@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Container, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,13 +41,52 @@ def watched(modules: Iterable[str]) -> list[Path]:
 
 
 async def changes(paths: Sequence[Path], stopping: asyncio.Event) -> AsyncGenerator[list[str]]:
-    """The Python files below `paths` that changed, each time some do, until `stopping` is set."""
+    """The Python files in `paths` that changed, each time some do, until `stopping` is set.
+
+    Args:
+        paths: folders, with all below them, and files.
+    """
+    # A file is watched by its folder: editors put a new one in its place, and a watch would stay with the old one.
+    files = {path for path in paths if path.is_file()}
+    found: asyncio.Queue[list[str]] = asyncio.Queue()
+    watching = [
+        asyncio.create_task(_watch(places, found, stopping, only=only))
+        for places, only in (([path for path in paths if path not in files], None), ({path.parent for path in files}, files))
+        if places
+    ]
+    try:
+        while not stopping.is_set():
+            got, stopped = asyncio.create_task(found.get()), asyncio.create_task(stopping.wait())
+            await asyncio.wait({got, stopped, *watching}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            for task in watching:
+                if task.done() and not stopping.is_set():
+                    task.result()
+            if not got.done():
+                got.cancel()
+                break
+            yield got.result()
+    finally:
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+
+
+async def _watch(
+    places: Iterable[Path], found: asyncio.Queue[list[str]], stopping: asyncio.Event, *, only: Container[Path] | None
+) -> None:
     from watchfiles import PythonFilter, awatch
 
-    async for found in awatch(
-        *paths, watch_filter=PythonFilter(), debounce=DEBOUNCE, step=100, stop_event=stopping, raise_interrupt=False
+    async for changed in awatch(
+        *places,
+        watch_filter=PythonFilter(),
+        debounce=DEBOUNCE,
+        step=100,
+        stop_event=stopping,
+        recursive=only is None,
     ):
-        yield sorted({path for _, path in found})
+        if files := sorted({path for _, path in changed if only is None or Path(path) in only}):
+            found.put_nowait(files)
 
 
 def _forget(paths: Sequence[Path]) -> None:
