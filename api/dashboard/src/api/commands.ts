@@ -1,16 +1,6 @@
 import { request } from "./client";
-import type {
-  Backfill,
-  Concurrency,
-  DeadLetterFilter,
-  DeadLetterResult,
-  Job,
-  JobDefinition,
-  JsonObject,
-  Occurrence,
-  RateLimit,
-  Worker,
-} from "./types";
+import type { Backfill, DeadLetterFilter, DeadLetterResult, RateLimit } from "./operations";
+import type { Concurrency, Job, JobDefinition, JsonObject, Occurrence, Worker } from "./types";
 
 /** How a job is triggered; what is left out is the job's own, and now. */
 export interface Trigger {

@@ -1,4 +1,5 @@
-import type { JobType, Worker } from "./types";
+import type { JobType } from "./operations";
+import type { Worker } from "./types";
 
 /** Whether a handler's pattern serves a type, as the broker's topic exchange decides: `*` is one word, `#` any number of them. */
 export function serves(pattern: string, type: string): boolean {

@@ -1,22 +1,7 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { isLasting, request } from "./client";
-import type {
-  Backfill,
-  DeadLetter,
-  DeadLetterFilter,
-  FireTimes,
-  Job,
-  JobType,
-  Occurrence,
-  OccurrenceDetail,
-  Overview,
-  Page,
-  RateLimit,
-  RateLimits,
-  State,
-  Trigger,
-  Worker,
-} from "./types";
+import type { Backfill, DeadLetter, DeadLetterFilter, JobType, RateLimit, RateLimits } from "./operations";
+import type { FireTimes, Job, Occurrence, OccurrenceDetail, Overview, Page, State, Trigger, Worker } from "./types";
 
 export interface JobFilter {
   search?: string | undefined;

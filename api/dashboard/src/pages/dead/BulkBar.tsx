@@ -1,6 +1,6 @@
 import { useState } from "react";
 import type { DeadLetterChoice } from "../../api/commands";
-import type { DeadLetter, DeadLetterFilter } from "../../api/types";
+import type { DeadLetter, DeadLetterFilter } from "../../api/operations";
 import { Button } from "../../parts/Button";
 import { RepeatIcon } from "../../parts/icons";
 import { count } from "../../time/format";

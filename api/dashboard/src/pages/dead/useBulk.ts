@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 import { commands, type DeadLetterChoice } from "../../api/commands";
-import type { DeadLetterResult } from "../../api/types";
+import type { DeadLetterResult } from "../../api/operations";
 import { freeRows } from "../../parts/table/useSteadyRows";
 
 /** How far a press on many is. */

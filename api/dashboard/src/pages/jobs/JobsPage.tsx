@@ -135,7 +135,7 @@ function JobList() {
       </div>
       {jobs.isError && <ProblemNote error={jobs.error} retry={() => void jobs.refetch()} />}
       {(!jobs.isError || jobs.data) && (
-        <Panel flush>
+        <Panel flush className="job-list">
           <DataTable
             label="Jobs"
             columns={COLUMNS}

@@ -1,4 +1,4 @@
-import type { RateLimit } from "../../api/types";
+import type { RateLimit } from "../../api/operations";
 import { count } from "../../time/format";
 import { spellSpan } from "../../time/span";
 

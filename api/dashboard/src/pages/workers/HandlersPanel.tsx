@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import type { JobType } from "../../api/operations";
 import { queries } from "../../api/queries";
-import type { JobType } from "../../api/types";
 import { Json } from "../../parts/Json";
 import { Panel } from "../../parts/Panel";
 import { ProblemNote } from "../../parts/ProblemNote";
