@@ -156,15 +156,15 @@ class Server:
                 self.settlement.lost(occurrence)
         if not self.dispatching:
             return
-        for occurrence in sorted(self.lines.live.values(), key=lambda o: (o.retry_at or now, o.id)):
-            if occurrence.retry_at is not None and occurrence.retry_at <= now:
-                occurrence.state, occurrence.retry_at = State.PENDING, None
         due = [job for job in self.jobs.values() if job.next_fire_at is not None and job.next_fire_at <= now]
         for job in sorted(due, key=lambda j: (j.next_fire_at, j.id)):
             missed: Occurrence | None = None
             while job.next_fire_at is not None and job.next_fire_at <= now:
                 missed = self._fire(job, job.next_fire_at, missed)
         self._promote()
+        for occurrence in sorted(self.lines.live.values(), key=lambda o: (o.retry_at or now, o.id)):
+            if occurrence.retry_at is not None and occurrence.retry_at <= now:
+                occurrence.state, occurrence.retry_at = State.PENDING, None
         for occurrence in self.lines.live.values():
             if occurrence.begins_at is not None and occurrence.begins_at <= now:
                 occurrence.begins_at, occurrence.rung = None, next(self._rings)
@@ -223,7 +223,9 @@ class Server:
         for occurrence in waiting:
             same = [o for o in self.lines.live.values() if o.type == occurrence.type and o.state is State.PENDING]
             behind = not by_priority and any(o.rung is None and o.begins_at is None and o.id < occurrence.id for o in same)
-            if not behind and sum(o.rung is not None for o in same) < self._rules.publish_window:
+            # What jitter puts off counts, as it does in the product.
+            told = sum(o.rung is not None or o.begins_at is not None for o in same)
+            if not behind and told < self._rules.publish_window:
                 occurrence.rung = next(self._rings)
 
     def _free_instant(self, job: Job, at: datetime) -> datetime:
