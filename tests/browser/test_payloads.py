@@ -120,6 +120,18 @@ async def test_what_the_handler_would_refuse_is_said_at_its_field(stack: Stack, 
     assert (await stack.rest.get("/jobs/letters")).json()["payload"] == {"to": "grace", "copies": 2}
 
 
+async def test_a_job_without_a_payload_that_does_asks_for_one(stack: Stack, post: Post, page: Page, watch: Watch) -> None:
+    watch.expect("status of 422")
+    job = await stack.job("letters", "post.letter")
+    await page.goto(f"/jobs/{job['id']}")
+    await page.get_by_role("button", name="Trigger now").click()
+    dialog = page.get_by_role("dialog", name="Trigger letters")
+    await _payload(dialog).get_by_role("textbox", name="to", exact=True).fill("ada")
+    await dialog.get_by_role("button", name="Trigger now").click()
+    await expect(page.get_by_test_id("state")).to_have_text("succeeded")
+    assert [each["to"] for each in post.sent] == ["ada"]
+
+
 async def test_a_failed_one_is_requeued_with_the_form(stack: Stack, post: Post, page: Page) -> None:
     await stack.job("letters", "post.letter", payload={"to": "nobody"}, retry={"max_attempts": 1})
     failed = await stack.trigger("letters")

@@ -1,6 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { createContext, type ReactNode, useCallback, useContext, useMemo, useState } from "react";
+import { Problem } from "../../api/client";
 import { commands } from "../../api/commands";
 import type { Job } from "../../api/types";
 import { Confirm } from "../../parts/Confirm";
@@ -28,6 +29,11 @@ export function useJobActions(): JobActions {
   return actions;
 }
 
+/** Whether a trigger was refused for its payload. */
+export function lacksPayload(error: unknown): boolean {
+  return error instanceof Problem && error.errors.some((each) => /^(body\.)?payload\b/.test(each.field));
+}
+
 /** Holds the dialogs about jobs: one open at a time, however many rows there are. */
 export function JobDialogs({ children }: { children: ReactNode }) {
   const client = useQueryClient();
@@ -41,11 +47,13 @@ export function JobDialogs({ children }: { children: ReactNode }) {
   }, [client]);
 
   const attempt = useCallback(
-    async (action: Promise<unknown>, said: (answer: never) => ReactNode) => {
+    async (action: Promise<unknown>, said: (answer: never) => ReactNode, instead?: Open) => {
       try {
         notify(said((await action) as never));
       } catch (error) {
         notify(error instanceof Error ? error.message : String(error), "danger");
+        // The job's own payload does not do: ask for one.
+        if (instead && lacksPayload(error)) open(instead);
       }
       refetch();
     },
@@ -56,15 +64,19 @@ export function JobDialogs({ children }: { children: ReactNode }) {
     () => ({
       open,
       triggerNow: (job) =>
-        void attempt(commands.triggerJob(job.id), (started: { id: number; state: string }) => (
-          <>
-            {started.state === "skipped" ? "Skipped: " : "Triggered: "}
-            <Link to="/occurrences/$id" params={{ id: String(started.id) }}>
-              occurrence {started.id}
-            </Link>{" "}
-            of {job.name}
-          </>
-        )),
+        void attempt(
+          commands.triggerJob(job.id),
+          (started: { id: number; state: string }) => (
+            <>
+              {started.state === "skipped" ? "Skipped: " : "Triggered: "}
+              <Link to="/occurrences/$id" params={{ id: String(started.id) }}>
+                occurrence {started.id}
+              </Link>{" "}
+              of {job.name}
+            </>
+          ),
+          { kind: "trigger", job },
+        ),
       resume: (job) => void attempt(commands.resumeJob(job.id), () => `${job.name} goes on`),
     }),
     [attempt],

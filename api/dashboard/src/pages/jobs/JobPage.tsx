@@ -18,7 +18,7 @@ import { ProblemNote } from "../../parts/ProblemNote";
 import { OccurrenceTable, useOccurrenceColumns } from "../occurrences/OccurrenceTable";
 import { UnservedHint } from "../workers/Unserved";
 import { BackfillPanel } from "./BackfillPanel";
-import { JobDialogs, useJobActions } from "./JobDialogs";
+import { JobDialogs, lacksPayload, useJobActions } from "./JobDialogs";
 import { JobFacts } from "./JobFacts";
 import { JobMenu } from "./JobMenu";
 import { FireTimeList } from "./Preview";
@@ -86,6 +86,7 @@ function JobHead({ job }: { job: Job | undefined }) {
       await navigate({ to: "/occurrences/$id", params: { id: String(occurrence.id) } });
     } catch (error) {
       notify(error instanceof Error ? error.message : String(error), "danger");
+      if (lacksPayload(error)) actions.open({ kind: "trigger", job: target });
     }
   }
   return (
