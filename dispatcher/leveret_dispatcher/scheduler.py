@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,11 @@ BUSY_RETRY = (0.002, 0.05)
 
 GATHER = 0.005
 """Seconds in which jobs that become due one after the other come together for one transaction."""
+
+DECISION_TIME = 0.5
+"""Seconds one transaction spends on deciding: Postgres ends one that is idle for long, and whoever is due meanwhile waits."""
+MAX_PLANNED = 5_000
+"""Occurrences one transaction creates, about; after an outage each of many jobs may have hundreds."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +107,14 @@ class Scheduler:
     async def _handle(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Created]:
         reach("before_create")
         decisions: list[_Decision] = []
+        wanted, enough = 0, time.monotonic() + DECISION_TIME
         for row in rows:
+            if decisions and (wanted >= MAX_PLANNED or time.monotonic() > enough):
+                # The others are still due, and come next.
+                break
             try:
                 decisions.append(_decide(row, self._catch_up_limit))
+                wanted += len(decisions[-1].plan.fire)
             except Exception as error:
                 # A trigger that cannot be evaluated was refused at the edge; should one slip through, it stops only itself.
                 log.exception("scheduler: job %d is set aside, its trigger cannot be evaluated", row["id"])

@@ -34,10 +34,10 @@ def ago(seconds: int) -> datetime:
     return datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=seconds)
 
 
-def scheduler(control: Control, term: Term, limit: int = 1_000) -> Scheduler:
+def scheduler(control: Control, term: Term, limit: int = 1_000, batch: int = 10) -> Scheduler:
     return Scheduler(
         term,
-        batch=10,
+        batch=batch,
         ring_timeout=60,
         room=lambda _: 1000,
         ring=control.exchange.rung.extend,
@@ -106,6 +106,38 @@ async def test_a_long_outage_leaves_one_record_also_across_terms(control: Contro
     ticks = [at for at in await fired(control) if at.microsecond == 0]
     assert record["missed_count"] + len(ticks) == (ticks[-1] - due).total_seconds() + 1
     assert record["missed_until"] == ticks[0] - timedelta(seconds=1)
+
+
+async def test_a_long_outage_of_many_jobs_is_worked_off_in_transactions_that_postgres_does_not_end(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(database_url, idle_in_transaction=0.8)
+    await database.start()
+    control = Control(database)
+    every_minute = {"kind": "cron", "expression": "* * * * *", "timezone": "Europe/Berlin"}
+    for n in range(120):
+        await control.job(
+            f"job-{n}",
+            trigger=every_minute,
+            next_fire_at=ago(2 * 86_400),
+            catch_up="all",
+            catch_up_window=86_400.0,
+            concurrency="allow",
+        )
+    made = scheduler(control, await control.term(), batch=500)
+    # One look decides about all that are due, for as long as that may take.
+    for _ in range(3):
+        await made.run_once()
+    moved = await database.pool.fetchval("select count(*) from job where next_fire_at > $1", ago(2 * 86_400 - 3_600))
+    assert moved > 3
+    # What runs is not all created at once, either.
+    monkeypatch.setattr("leveret_dispatcher.scheduler.MAX_PLANNED", 700)
+    await database.pool.execute("update job set next_fire_at = $1, catch_up_window = 864000", ago(86_400))
+    before = await database.pool.fetchval("select count(*) from occurrence where state = 'pending'")
+    await made.run_once()
+    after = await database.pool.fetchval("select count(*) from occurrence where state = 'pending'")
+    assert 0 < after - before <= 700 + MAX_TICKS
+    await database.stop()
 
 
 async def test_the_next_outage_has_a_record_of_its_own(control: Control) -> None:
