@@ -6,12 +6,14 @@ kit says again in Python. This is what keeps the two together.
 
 from __future__ import annotations
 
+import os
 import random
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from support.random_stories import random_story
 from support.scenarios import Step, Story, differences, in_order, told_to_the_environment
 from support.told_to_control import ToldToControl
 
@@ -248,3 +250,8 @@ async def test_the_environment_and_the_product_agree(story: Story, database_url:
     assert product, "the story tells of nothing"
     assert differences(in_order(kit), in_order(product)) == []
     assert jobs_of_kit == jobs_of_product
+
+
+@pytest.mark.parametrize("number", range(200 if os.environ.get("LEVERET_EXHAUSTIVE") == "1" else 8))
+async def test_they_agree_about_random_stories(number: int, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    await test_the_environment_and_the_product_agree(random_story(number), database_url, monkeypatch)

@@ -7,6 +7,7 @@ same kind of list, so that a test can compare them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import re
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from leveret import Cancel, Fail, JobContext, Registry, Retry, Skip, Snooze
+from leveret.errors import Conflict
 from leveret.testing import Environment, ServerRules
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
@@ -28,7 +30,7 @@ class Step:
     Args:
         at: seconds.
         what: `trigger`, `cancel`, `requeue`, `pause`, `resume`, `down`, `up` or `kill`.
-        job: whose; `cancel` and `requeue` mean its latest occurrence.
+        job: whose; `cancel` and `requeue` mean its latest occurrence, if it is in a state that allows it.
         given: of a trigger.
     """
 
@@ -183,16 +185,18 @@ def told_to_the_environment(story: Story) -> tuple[list[Seen], list[SeenJob]]:
                 env.down(until=target) if step.what == "up" else env._runtime.run(target)  # pyright: ignore[reportPrivateUsage]
             else:
                 env.advance(until=target)
-            latest = env.occurrences(step.job)[-1] if step.what in ("cancel", "requeue") else None
+            latest = next(reversed(env.occurrences(step.job)), None) if step.what in ("cancel", "requeue") else None
             match step.what:
                 case "trigger":
                     env.trigger(step.job, **step.given)
                 case "cancel":
-                    assert latest is not None
-                    env.cancel(latest, "as planned")
+                    with contextlib.suppress(Conflict):
+                        if latest is not None:
+                            env.cancel(latest, "as planned")
                 case "requeue":
-                    assert latest is not None
-                    env.requeue(latest, **step.given)
+                    with contextlib.suppress(Conflict):
+                        if latest is not None:
+                            env.requeue(latest, **step.given)
                 case "pause":
                     env.pause(step.job, "as planned")
                 case "resume":

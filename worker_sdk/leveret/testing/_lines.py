@@ -48,6 +48,8 @@ class Lines:
             occurrence.state, occurrence.slot, occurrence.reason = admission.state, admission.slot, admission.reason
             occurrence.blocker = _blocker(admission, batch[-1].id if job.definition.concurrency == "replace" else began)
             replaced += [(old, occurrence.id) for old in admission.replaces]
+            if admission.state is not State.PENDING:
+                occurrence.begins_at = None
             if admission.state in FINAL:
                 self._leave(occurrence)
         for old, new in sorted(replaced):

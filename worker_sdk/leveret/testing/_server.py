@@ -196,8 +196,6 @@ class Server:
             batch.append(occurrence)
         if batch:
             self.lines.admit(job, batch)
-            for occurrence in batch:
-                occurrence.begins_at = occurrence.begins_at if occurrence.state is State.PENDING else None
             told = [o for o in batch if o.state is State.PENDING and o.begins_at is None]
             self._ring(told, by_priority=False)
         job.runs += len(batch)
