@@ -37,7 +37,7 @@ def random_story(number: int) -> Story:
         jobs,
         tuple(sorted(steps, key=lambda step: step.at)),
         until,
-        # What is due and what has waited become known together when a dispatcher is back: with few slots either may begin first.
+        # When a dispatcher is back, what is due and what has waited become known together: with few slots either may be first.
         slots=100 if down else rng.choice((1, 2, 10)),
     )
 
