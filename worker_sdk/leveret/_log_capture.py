@@ -65,15 +65,15 @@ class LogCapture(logging.Handler):
         except Exception:
             self.handleError(record)
 
-    def install(self, level: str) -> None:
+    def install(self, level: str, *, lower: bool = False) -> None:
         """Begin to take records of `level` and above from all loggers that let them through.
 
-        Where nobody has set up logging, all loggers do so from now on.
+        Where nobody has set up logging, or with `lower`, the root logger does so from now on.
         """
         global _root_level
         self.setLevel(level.upper())
         root, job_logger = logging.getLogger(), logging.getLogger(context.JOB_LOGGER)
-        if _alone() and root.level > self.level:
+        if (lower or _alone()) and root.level > self.level:
             _root_level = root.level
             root.setLevel(self.level)
         root.addHandler(self)

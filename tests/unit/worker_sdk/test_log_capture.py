@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from leveret import JobContext, Registry
+from leveret.config import WorkerConfig
+from leveret.testing import run_job
 from support.eventually import eventually
 from support.fake_broker import FakeServers
 from support.workers import serving
@@ -133,6 +135,17 @@ async def test_two_workers_of_a_process_log_each_record_once(servers: FakeServer
         await eventually(lambda: len(servers.finished) == len(others.finished) == 1)
     assert sorted((event.level, event.message) for event in servers.logs) == [("info", "once"), ("warning", "once")]
     assert [(event.level, event.message) for event in others.logs] == [("info", "once")], "by its own level"
+
+
+async def test_a_test_of_a_handler_sees_the_records_that_a_worker_would_keep() -> None:
+    async def handler() -> None:
+        app_log.info("begun")
+        print("printed")
+
+    before = logging.root.level
+    done = await run_job(handler, config=WorkerConfig(capture_print=True))
+    assert [record.message for record in done.logs] == ["begun", "printed"]
+    assert logging.root.level == before
 
 
 # Printed lines

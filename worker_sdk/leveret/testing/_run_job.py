@@ -121,8 +121,8 @@ async def run_job(
         ended.set_result(ending)
 
     run = Run(handler, context, encoded, None, config, on_end=end, on_free=lambda _: None)
-    capture = LogCapture(config.redact)
-    capture.install(config.log_level)
+    capture = LogCapture(config.redact, printed=config.capture_print)
+    capture.install(config.log_level, lower=True)  # as in a worker, whose root logger has its level
     try:
         run.start()
         if cancel_after is not None:

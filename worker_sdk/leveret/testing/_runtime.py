@@ -151,7 +151,7 @@ class Runtime:
         loop = self._of_open()
         if loop.is_running():
             raise LeveretError("a handler cannot move the clock; it can sleep")
-        self.worker.capture.install(self._config.log_level)
+        self.worker.capture.install(self._config.log_level, lower=True)
         try:
             loop.run_until(target, enough)
         finally:
