@@ -28,9 +28,9 @@ Topic = Literal["wake", "scheduled", "term", "jobs", "occurrences", "backfills",
 class Hint(msgspec.Struct, frozen=True):
     """Something changed.
 
-    Topics: `wake` (the dispatcher should look for work), `scheduled` (for what was planned for later), `term` (the holder
-    resigned: candidates should try), `jobs`, `occurrences`, `logs` (of the occurrences in `ids`), `workers`, and `resync` (hints
-    were lost: refetch everything). No `ids` means any of them.
+    Topics: `wake` (the dispatcher should look for work), `scheduled` (for what is planned for later), `backfills` (of those),
+    `term` (the holder resigned: candidates should try), `jobs`, `occurrences`, `logs` (of the occurrences in `ids`), `workers`,
+    and `resync` (hints were lost: refetch everything). No `ids` means any of them.
     """
 
     topic: Topic
