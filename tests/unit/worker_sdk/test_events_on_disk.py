@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -216,3 +217,34 @@ async def test_what_a_dead_worker_left_waits_for_the_broker_too(tmp_path: Path) 
     async with sending(servers, tmp_path):
         await asyncio.sleep(0.3)
     assert on_disk(tmp_path) == [1], "not sent, and still there"
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_the_broker_does_each_end_arrives_and_all_records_are_there_or_counted(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    servers, confirmed = FakeServers(), list[Held]()
+    limits = {"buffered_events": chance.choice([20, 1000]), "spool_size": chance.choice([0, 20_000, 10**6])}
+    held: list[Any] = [object() for _ in range(150)]
+    seq = 0
+    async with sending(servers, tmp_path, confirmed, buffered_bytes=30_000, **limits) as buffer:
+        for number in range(150):
+            if chance.random() < 0.2:
+                servers.away, servers.hold_events = chance.choice(
+                    [(True, False), (False, True), (False, False), (False, False)]
+                )
+            for _ in range(chance.randrange(6)):
+                seq += 1
+                buffer.add("w", a_log(seq, message="m" * chance.randrange(300)))
+            buffer.finish(chance.choice(["w", "v"]), a_finish(number, chance.choice([10, 10, 3000])), held[number])
+            if chance.random() < 0.5:
+                await asyncio.sleep(chance.random() / 20)
+        servers.away = servers.hold_events = False
+        assert await buffer.flush(20)
+    assert list(dict.fromkeys(event.occurrence for event in servers.finished)) == list(range(150))
+    assert confirmed == held
+    notices = [event for event in servers.logs if event.level == "warning"]
+    kept = {event.seq for event in servers.logs if event.level == "info"}
+    assert len(kept) + sum(int(event.message.split()[0]) for event in notices) == seq
+    assert files(tmp_path) == []
