@@ -150,10 +150,10 @@ class Server:
     def tick(self) -> None:
         """Do what is due."""
         now = self._clock.now
-        for occurrence in list(self.lines.live.values()):
-            if occurrence.lost_at is not None and occurrence.lost_at <= now:
-                occurrence.lost_at = None
-                self.settlement.lost(occurrence)
+        lost = [o for o in self.lines.live.values() if o.lost_at is not None and o.lost_at <= now]
+        for occurrence in lost:
+            occurrence.lost_at = None
+        self.settlement.lost(lost)
         if not self.dispatching:
             return
         due = [job for job in self.jobs.values() if job.next_fire_at is not None and job.next_fire_at <= now]

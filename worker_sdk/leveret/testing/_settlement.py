@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from leveret._reporter import Ending
@@ -44,10 +44,13 @@ class Settlement:
             occurrence.of.failures = 0
         else:
             self._settle(occurrence, ending, ending.outcome)
+            self._count_failures([occurrence])
 
-    def lost(self, occurrence: Occurrence) -> None:
-        """Its worker is dead."""
-        self._settle(occurrence, Ending("released", error=WORKER_LOST), "lost")
+    def lost(self, occurrences: Sequence[Occurrence]) -> None:
+        """Their worker is dead."""
+        for occurrence in occurrences:
+            self._settle(occurrence, Ending("released", error=WORKER_LOST), "lost")
+        self._count_failures(occurrences)
 
     def _settle(self, occurrence: Occurrence, ending: Ending, outcome: str) -> None:
         """An attempt ended otherwise: what follows?"""
@@ -78,8 +81,6 @@ class Settlement:
             occurrence.state = State.PENDING
         else:
             self._lines.end(occurrence, following.state)
-            if following.state in (State.FAILED, State.TIMED_OUT):
-                self._count_failure(occurrence.of, occurrence)
 
     def _close_attempt(self, occurrence: Occurrence, outcome: str, ending: Ending) -> None:
         attempt = occurrence.attempts[-1]
@@ -88,15 +89,21 @@ class Settlement:
         if ending.error is not None and outcome != "skipped":
             occurrence.error = ending.error
 
-    def _count_failure(self, job: Job, occurrence: Occurrence) -> None:
-        job.failures += 1
-        limit = job.definition.disable_after
-        if limit is None or job.paused or job.failures < limit:
-            return
-        error = occurrence.error
-        text = (occurrence.reason or "no error was reported") if error is None else error.type
-        if error is not None and error.message:
-            text = f"{error.type}: {error.message}"
-        text = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
-        times = f"{job.failures} failure{'s' * (job.failures != 1)}"
-        self._pause(job, f"disabled after {times} in a row; the last: {text}")
+    def _count_failures(self, ended: Sequence[Occurrence]) -> None:
+        """Count what failed for good, all at once, and pause the jobs for which it is too much."""
+        failed = [o for o in ended if o.state in (State.FAILED, State.TIMED_OUT)]
+        for occurrence in failed:
+            occurrence.of.failures += 1
+        for occurrence in reversed(failed):
+            job, limit = occurrence.of, occurrence.of.definition.disable_after
+            if limit is not None and not job.paused and job.failures >= limit:
+                times = f"{job.failures} failure{'s' * (job.failures != 1)}"
+                self._pause(job, f"disabled after {times} in a row; the last: {_shown(occurrence)}")
+
+
+def _shown(occurrence: Occurrence) -> str:
+    error = occurrence.error
+    if error is None:
+        return (occurrence.reason or "no error was reported")[:MAX_SHOWN]
+    text = f"{error.type}: {error.message}" if error.message else error.type
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
