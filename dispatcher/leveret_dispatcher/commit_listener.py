@@ -54,9 +54,16 @@ class CommitListener:
             self._url, timeout=5, command_timeout=5, server_settings={"application_name": "leveret listener"}
         )
         closed = asyncio.Event()
-        connection.add_termination_listener(lambda _: closed.set())
+
+        def lost(_: object) -> None:
+            closed.set()
+
+        def committed(*_: object) -> None:
+            self._heard()
+
+        connection.add_termination_listener(lost)
         try:
-            await connection.add_listener(CHANNEL, lambda *_: self._heard())
+            await connection.add_listener(CHANNEL, committed)
             # What was committed while nobody listened.
             self._heard()
             while not closed.is_set():

@@ -143,9 +143,7 @@ async def looks(connection: asyncpg.Connection[asyncpg.Record], worker: uuid.UUI
         ),
         Look("A page of one job's occurrences", "reads/occurrences_of_job", [None, 51, 51, None, None, None, 77]),
         Look("Dead letters, newest first", "dead_letters/list", [None, None, 51, SCAN, None, None, None, None, None]),
-        Look(
-            "A page of jobs by a word in their name", "reads/jobs", [None, 51, SCAN, None, None, None, "%job-99%", None, ""]
-        ),
+        Look("A page of jobs by a word in their name", "reads/jobs", [None, 51, SCAN, None, None, None, "%job-99%", None, ""]),
         Look("Live occurrences, counted for the overview", "reads/count_live", []),
         Look("How the last hour's occurrences ended", "reads/count_finished", [100_000]),
         Look("A thousand occurrences past their time", "maintenance/prune_occurrences", [29.0, 1000]),
@@ -154,6 +152,7 @@ async def looks(connection: asyncpg.Connection[asyncpg.Record], worker: uuid.UUI
 
 async def explain(connection: asyncpg.Connection[asyncpg.Record], look: Look) -> str:
     """The plan of a statement, as it was carried out the second time, when its pages were in memory."""
+    rows: list[asyncpg.Record] = []
     for _ in range(2):
         transaction = connection.transaction()
         await transaction.start()

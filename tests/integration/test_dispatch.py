@@ -177,6 +177,19 @@ async def test_jitter_puts_the_first_ring_off_and_never_fires_early(control: Con
 # --- doorbells --------------------------------------------------------------------------------------------------------
 
 
+async def test_what_jitter_puts_off_takes_no_place_of_what_is_due(control: Control) -> None:
+    job = await control.job(concurrency="allow")
+    await control.db.pool.execute(
+        """insert into occurrence (job_id, job_name, job_version, type, payload, origin, scheduled_for, state, retry, ring_at)
+           select $1, 'job', 1, 'test.job', '{}', 'schedule', now() - n * interval '1 second', 'pending', '{}',
+                  now() + interval '1 hour' from generate_series(1, 5) as n""",
+        job,
+    )
+    await trigger_job(control.db, job, actor="test")
+    await control.publisher(await control.term(), window=5).run_once()
+    assert len(control.exchange.rung) == 1
+
+
 async def test_the_publisher_rings_what_nobody_was_told_about(control: Control) -> None:
     job = await control.job(concurrency="allow")
     ids = [(await trigger_job(control.db, job, actor="test")).occurrence_id for _ in range(3)]

@@ -39,11 +39,12 @@ async def claimed(control: Control, worker: str) -> Answer:
 def forgeries(answer: Answer, token: str, attempt: int) -> list[Event]:
     """One event of every kind, about that attempt, numbered to win over all others."""
     about: dict[str, Any] = {"occurrence": answer.occurrence, "attempt": attempt, "token": token, "seq": 1_000_000}
+    first: dict[str, Any] = about | {"seq": 1}
     return [
         *(Finished(outcome=outcome, duration=0, **about) for outcome in OUTCOMES),
         Progress(fraction=1.0, **about),
         Checkpoint(data=msgspec.Raw(b'"forged"'), **about),
-        Log(at=datetime.now(UTC), level="info", message="forged", **{**about, "seq": 1}),
+        Log(at=datetime.now(UTC), level="info", message="forged", **first),
     ]
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from leveret._events import MAX_BATCH, EventBuffer
+from leveret._events import EventBuffer
 from leveret._held import Held
+from leveret._outbox import MAX_BATCH
 from leveret.config import WorkerConfig
 from leveret_core.messages import Finished, Log
 from support.eventually import eventually

@@ -1,8 +1,9 @@
 -- occurrences/to_ring
--- What the publisher has to know, in one look: how many doorbells of each type nobody has answered (`rung`), the types with
--- occurrences that nobody was told about (`unrung`; a skip scan, so that a long backlog of one type costs no more), the types whose
--- starts are limited (`limited`), for each value of a key (`keyed`, with the seconds until the next of those in line may start; null
--- when nobody is), and seconds until the next doorbell has to be rung again (`next`; null when none is out).
+-- What the publisher has to know, in one look: how many doorbells of each type nobody has answered (`rung`; what jitter puts off is
+-- not told yet), the types with occurrences that nobody was told about (`unrung`; a skip scan, so that a long backlog of one type
+-- costs no more), the types whose starts are limited (`limited`), for each value of a key (`keyed`, with the seconds until the next of
+-- those in line may start; null when nobody is), and seconds until the next doorbell has to be rung again (`next`; null when none is
+-- out).
 with recursive t (type) as (
     (select type from occurrence where state = 'pending' and ring_at is null order by type limit 1)
     union all
@@ -13,7 +14,9 @@ with recursive t (type) as (
 )
 select 'unrung' as what, type, null::double precision as value from t where type is not null
 union all
-select 'rung', type, count(*)::double precision from occurrence where state = 'pending' and ring_at is not null and ring_at < 'infinity' group by type
+select 'rung', type, count(*)::double precision from occurrence
+where state = 'pending' and ring_at is not null and ring_at < 'infinity' and rings > 0
+group by type
 union all
 select 'limited', type, null from rate_limit
 union all
