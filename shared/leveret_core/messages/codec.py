@@ -1,0 +1,69 @@
+"""Messages to bytes and back."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from leveret_core.errors import LeveretError
+from leveret_core.messages.events import Events
+from leveret_core.messages.replies import Reply
+from leveret_core.messages.requests import Request
+from leveret_core.messages.version import PROTOCOL_VERSION
+from leveret_core.messages.words import Control, Doorbell
+
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+
+
+class BadMessage(LeveretError):
+    """A body that is not JSON, not of this protocol version, or lacks a field."""
+
+
+encode = msgspec.json.Encoder(decimal_format="string").encode
+"""Any message → JSON bytes."""
+
+_Message = TypeVar("_Message", Doorbell, Request, Reply, Events, Control)
+
+_doorbell = msgspec.json.Decoder(Doorbell)
+_request: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_reply: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+_events = msgspec.json.Decoder(Events)
+_control: msgspec.json.Decoder[Control] = msgspec.json.Decoder(Control)
+
+
+def decode_doorbell(body: bytes) -> Doorbell:
+    """Raises `BadMessage`, as do all decoders here."""
+    return _checked(_doorbell, body)
+
+
+def decode_request(body: bytes) -> Request:
+    """The request in `body`."""
+    return _checked(_request, body)
+
+
+def decode_reply(body: bytes) -> Reply:
+    """The reply in `body`."""
+    return _checked(_reply, body)
+
+
+def decode_events(body: bytes) -> Events:
+    """The batch of events in `body`."""
+    return _checked(_events, body)
+
+
+def decode_control(body: bytes) -> Control:
+    """The word to workers in `body`."""
+    return _checked(_control, body)
+
+
+def _checked(decoder: msgspec.json.Decoder[_Message], body: bytes) -> _Message:
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise BadMessage(f"{len(body)} bytes; at most {MAX_MESSAGE_BYTES} are read")
+    try:
+        message = decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessage(str(error)) from error
+    if message.v != PROTOCOL_VERSION:
+        raise BadMessage(f"protocol version {message.v}; this side speaks {PROTOCOL_VERSION}")
+    return message

@@ -1,0 +1,5 @@
+"""The version of the wire protocol."""
+
+from __future__ import annotations
+
+PROTOCOL_VERSION = 1
