@@ -10,11 +10,13 @@ import re
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 import msgspec
 
 from leveret import context
+from leveret._generators import drive, drive_async
 from leveret._parameters import Parameters
 from leveret._reporter import Ending
 from leveret._text import clean
@@ -54,7 +56,8 @@ async def invoke(
         return await asyncio.get_running_loop().run_in_executor(executor, call)
     context.running.set(running)
     try:
-        value = await handler.function(**handler.parameters.bind(payload, running))
+        call = handler.function(**handler.parameters.bind(payload, running))
+        value = await (drive_async(call, running) if isinstance(call, AsyncGeneratorType) else call)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
@@ -79,6 +82,8 @@ def invoke_here(
     context.running.set(running)
     try:
         value = function(**parameters.bind(payload, running))
+        if isinstance(value, GeneratorType):
+            value = drive(value, running)
     except BaseException as error:
         return ending_of_error(error)
     return ending_of_value(value, result_limit)

@@ -64,9 +64,7 @@ class Handler:
         if self.timeout is not None and not (math.isfinite(self.timeout) and self.timeout > 0):
             raise InvalidInput.at(where, f"timeout must be a number of seconds above 0, not {self.timeout!r}")
         call = code_of(self.function)
-        if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
-            raise InvalidInput.at(where, "is on a generator; report with ctx.progress(), and return the result")
-        is_async = inspect.iscoroutinefunction(call)
+        is_async = inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call)
         if self.process and (is_async or "<" in getattr(self.function, "__qualname__", "<")):
             raise InvalidInput.at(where, "process=True needs a plain function defined at the top of a module")
         # The dataclass is frozen for its users; these two follow from the rest.

@@ -88,12 +88,16 @@ def test_a_module_that_is_loaded_again_replaces_its_handlers(registry: Registry)
     assert [handler.concurrency for handler in registry.handlers] == [2]
 
 
-def test_generators_are_refused(registry: Registry) -> None:
+def test_generators_are_handlers_too(registry: Registry) -> None:
     async def steps() -> AsyncIterator[int]:
         yield 1
 
-    with pytest.raises(InvalidInput, match=r"ctx\.progress"):
-        registry.job("steps")(steps)
+    def slow_steps() -> Iterator[int]:
+        yield 1
+
+    registry.job("steps")(steps)
+    registry.job("slow.steps")(slow_steps)
+    assert [handler.kind for handler in registry.handlers] == ["async", "thread"]
 
 
 def test_parameters_that_cannot_be_given_by_name_are_refused(registry: Registry) -> None:
