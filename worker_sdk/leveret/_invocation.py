@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import functools
 import os
-import re
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -19,6 +18,7 @@ from leveret import context
 from leveret._generators import drive, drive_async
 from leveret._parameters import Parameters
 from leveret._reporter import Ending
+from leveret._stored import stored
 from leveret._text import clean
 from leveret.context import JobContext
 from leveret.errors import WrongPayload
@@ -28,8 +28,6 @@ from leveret_core.messages import JobError
 
 MESSAGE_LIMIT = 4_000
 TRACEBACK_LIMIT = 16_000
-DEPTH_LIMIT = 200
-"""Levels of arrays and objects in a result."""
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _THREADS = os.path.join("concurrent", "futures", "thread.py")
@@ -96,14 +94,9 @@ def ending_of_value(value: object, limit: int) -> Ending:
     if isinstance(value, Outcome):
         return _ending_of_outcome(value)
     try:
-        encoded = _encode(value)
-    except (TypeError, ValueError, RecursionError, NotImplementedError) as error:
-        return _failed_for_good("BadResult", f"the result cannot be stored as JSON: {error}")
-    if encoded.count(b"[") + encoded.count(b"{") > DEPTH_LIMIT and _depth(encoded) > DEPTH_LIMIT:
-        # A server that cannot read it would set aside the whole batch of events it comes in.
-        return _failed_for_good("BadResult", f"the result is nested too deep; at most {DEPTH_LIMIT} levels are kept")
-    if len(encoded) > limit:
-        return _failed_for_good("BadResult", f"the result has {len(encoded)} bytes of JSON; at most {limit} are kept")
+        encoded = stored(value, "the result", limit)
+    except (TypeError, ValueError) as error:
+        return _failed_for_good("BadResult", str(error))
     return Ending("succeeded", result=msgspec.Raw(encoded))
 
 
@@ -151,20 +144,3 @@ def _failed_for_good(kind: str, message: str) -> Ending:
 
 def _is_ours(filename: str) -> bool:
     return filename.startswith(_HERE) or filename.endswith(_THREADS)
-
-
-def _depth(encoded: bytes) -> int:
-    deepest = depth = 0
-    for bracket in re.findall(rb"[\[\]{}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", encoded)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _encode_foreign(value: Any) -> Any:
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    raise NotImplementedError(f"{type(value).__name__} is not a JSON type")
-
-
-_encode = msgspec.json.Encoder(enc_hook=_encode_foreign, decimal_format="string").encode

@@ -14,8 +14,9 @@ from msgspec import UNSET, UnsetType
 
 from leveret._lifespan import NO_STATE, State
 from leveret._reporter import Reporter
+from leveret._stored import stored
 from leveret.errors import LeveretError, NoJobRunning
-from leveret_core.messages import MAX_CHECKPOINT, encode
+from leveret_core.messages import MAX_CHECKPOINT
 
 JOB_LOGGER = "leveret.job"
 """The logger behind `JobContext.log`."""
@@ -161,15 +162,9 @@ class JobContext:
 
         Raises:
             TypeError: it cannot be stored as JSON.
-            ValueError: it is too large.
+            ValueError: it is too large, or nested too deep.
         """
-        try:
-            encoded = encode(data)
-        except (TypeError, ValueError, RecursionError, NotImplementedError) as error:
-            raise TypeError(f"the checkpoint cannot be stored as JSON: {error}") from error
-        if len(encoded) > MAX_CHECKPOINT:
-            raise ValueError(f"the checkpoint has {len(encoded)} bytes of JSON; at most {MAX_CHECKPOINT} are kept")
-        self._reporter.checkpoint(msgspec.Raw(encoded))
+        self._reporter.checkpoint(msgspec.Raw(stored(data, "the checkpoint", MAX_CHECKPOINT)))
         return _SAVED
 
     def __repr__(self) -> str:

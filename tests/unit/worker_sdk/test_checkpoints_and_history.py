@@ -78,7 +78,11 @@ async def test_a_process_has_them_too() -> None:
 
 @pytest.mark.parametrize(
     ("data", "kind", "complaint"),
-    [(object(), TypeError, "cannot be stored as JSON"), ("x" * 65_536, ValueError, "has 65538 bytes of JSON; at most 65536")],
+    [
+        (object(), TypeError, "cannot be stored as JSON"),
+        ("x" * 65_536, ValueError, "has 65538 bytes of JSON; at most 65536"),
+        (json.loads("[" * 201 + "]" * 201), ValueError, "nested too deep; at most 200"),
+    ],
 )
 async def test_what_cannot_be_kept_is_an_error_in_the_handler(data: object, kind: type[Exception], complaint: str) -> None:
     servers, registry = FakeServers(), Registry()
