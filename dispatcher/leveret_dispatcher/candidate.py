@@ -127,14 +127,19 @@ class Candidate:
             await asyncio.sleep(pause)
             reach("renewing")
             asked = boottime()
-            locked, leased = await self._renew_lock(), await self._renew_lease(term)
-            if locked is False:
-                raise TermOver("another process holds the lock in Redis")
+            trusted_until = asked + settings.lock_ttl - settings.lock_margin
+            # First the lease in Postgres, at which candidates look when they cannot reach Redis: a Redis that does not answer
+            # costs a second, which the trust window need not wait for.
+            leased = await self._renew_lease(term)
             if leased is False:
                 raise TermOver(f"epoch {term.epoch} is over: another dispatcher holds the term")
-            if locked or leased:
-                term.trusted_until = asked + settings.lock_ttl - settings.lock_margin
-            # The lease in Postgres is renewed in either case: candidates look at it when they cannot reach Redis.
+            if leased:
+                term.trusted_until = trusted_until
+            locked = await self._renew_lock()
+            if locked is False:
+                raise TermOver("another process holds the lock in Redis")
+            if locked:
+                term.trusted_until = trusted_until
             pause = settings.lock_renew if locked or leased else settings.lock_retry
             term.check()
 

@@ -225,7 +225,7 @@ class Model:
         o.released += outcome == "released"
         if outcome == "succeeded":
             self._finish(o, "succeeded")
-        elif outcome == "cancelled" or o.state == "cancelling":
+        elif outcome == "cancelled" or o.state == "cancelling" or (outcome == "released" and o.job.deleted):
             self._finish(o, "cancelled")
         elif outcome == "released":
             o.state, o.token = "pending", None
@@ -234,14 +234,16 @@ class Model:
         elif outcome == "snoozed":
             if o.snoozed > max_snoozes:
                 self._finish(o, "failed")
+            elif o.job.deleted:
+                self._finish(o, "cancelled")
             else:
                 self._later(o, retry_after or 0, retry_after or 0)
         elif outcome == "lost":
-            if o.lost >= o.retry.max_lost:
+            if o.lost >= o.retry.max_lost or o.job.deleted:
                 self._finish(o, "failed")
             else:
                 self._later(o, o.retry.delay * (o.lost - 1), o.retry.delay * (o.lost - 1))
-        elif retry and o.attempt - o.lost - o.released - o.snoozed < o.retry.max_attempts:
+        elif retry and not o.job.deleted and o.attempt - o.lost - o.released - o.snoozed < o.retry.max_attempts:
             self._later(o, *((o.retry.delay / 2, o.retry.delay) if retry_after is None else (retry_after, retry_after)))
         else:
             self._finish(o, outcome)

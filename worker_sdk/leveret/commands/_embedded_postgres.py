@@ -157,7 +157,8 @@ class EmbeddedPostgres:
         folder = self._data.parent / "run"
         if len(os.fsencode(folder)) > _LONGEST_SOCKET_FOLDER:
             name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-            folder = Path(tempfile.gettempdir()) / f"leveret-{os.geteuid()}-{name}"
+            places = (Path(place) / f"leveret-{os.geteuid()}-{name}" for place in (tempfile.gettempdir(), "/tmp"))  # noqa: S108
+            folder = next((place for place in places if len(os.fsencode(place)) <= _LONGEST_SOCKET_FOLDER), folder)
         _make_folder(folder)
         return folder
 
