@@ -42,6 +42,14 @@ async def test_it_measures_on_servers_of_its_own_and_removes_them(tmp_path: Path
     assert not left_of(temporary)
 
 
+async def test_a_policy_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    done = await run_leveret("bench", "--concurrency", "sometimes", env={"TMPDIR": str(tmp_path)})
+
+    assert done.code == 2
+    assert "'sometimes' is not one of 'skip', 'queue', 'allow'" in " ".join(done.err.replace("│", " ").split())
+    assert not left_of(tmp_path)
+
+
 async def test_a_database_that_holds_jobs_is_left_alone(database_url: str, redis_url: str, amqp_url: str) -> None:
     env = {"LEVERET_DATABASE_URL": database_url, "LEVERET_REDIS_URL": redis_url, "LEVERET_AMQP_URL": amqp_url}
     await migrate(database_url)

@@ -190,7 +190,7 @@ async def test_limits_are_set_listed_and_lifted(system: System) -> None:
         await system.run("limits", "lift", "greet.cli", *more)
         assert "has no rate limit" in (await system.run("limits", "lift", "greet.cli", *more, code=1)).err
     for rate in ("100", "x/minute", "5/fortnight"):
-        assert "RATE: must be" in (await system.run("limits", "set", "greet.cli", rate, code=2)).err
+        assert "RATE: must be like 100/minute" in (await system.run("limits", "set", "greet.cli", rate, code=2)).err
 
 
 async def test_following_a_log_ends_with_the_occurrence_and_cancel_ends_that(system: System) -> None:

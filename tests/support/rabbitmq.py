@@ -13,6 +13,7 @@ from typing import Protocol
 
 import psutil
 
+from leveret.commands._private_servers import broker_environment
 from support import leash
 from support.ports import free_port
 from support.servers import NotAvailable, Server, ServerFailed, ServerProcess
@@ -53,21 +54,7 @@ class RabbitProcess(ServerProcess):
             "log.file": "false",
             **(settings or {}),
         }
-        self._environment = {
-            "HOME": str(self.folder),  # where the cookie is made
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(self._names_port),
-            "RABBITMQ_NODENAME": f"leveret-{self.port}@localhost",
-            "RABBITMQ_DIST_PORT": str(free_port()),
-            "RABBITMQ_CONF_ENV_FILE": str(self._file("rabbitmq-env.conf", "")),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._file("enabled_plugins", "[].\n")),
-            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
-            "RABBITMQ_LOG_BASE": str(self.folder),
-            "RABBITMQ_PID_FILE": str(self.folder / "pid"),
-            # The start script is to become the broker (so that signals reach it), but with no shell on its input.
-            "RABBITMQ_ALLOW_INPUT": "1",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput",
-        }
+        self._environment = broker_environment(self.folder, self.port, self._names_port, free_port())
 
     @property
     def url(self) -> str:

@@ -44,6 +44,7 @@ def _depth(encoded: bytes) -> int:
 def _encode_foreign(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
+    # The word by which msgspec's hooks say that they cannot.
     raise NotImplementedError(f"{type(value).__name__} is not a JSON type")
 
 

@@ -94,24 +94,8 @@ def _rabbitmq(folder: Path) -> Generator[str]:
     home = folder / "rabbitmq"
     home.mkdir()
     (home / "rabbitmq.conf").write_text(f"listeners.tcp.default = 127.0.0.1:{port}\nlog.console = true\nlog.file = false\n")
-    (home / "rabbitmq-env.conf").touch()
-    (home / "enabled_plugins").write_text("[].\n")
-    environment = {
-        "HOME": str(home),
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(names_port),
-        "RABBITMQ_NODENAME": f"leveret-{port}@localhost",
-        "RABBITMQ_DIST_PORT": str(_free_port()),
-        "RABBITMQ_CONF_ENV_FILE": str(home / "rabbitmq-env.conf"),
-        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
-        "RABBITMQ_MNESIA_BASE": str(home / "data"),
-        "RABBITMQ_LOG_BASE": str(home),
-        "RABBITMQ_PID_FILE": str(home / "pid"),
-        # The start script is to become the broker (so that signals reach it), but with no shell on its input.
-        "RABBITMQ_ALLOW_INPUT": "1",
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput",
-    }
+    environment = broker_environment(home, port, names_port, _free_port())
+    environment["RABBITMQ_CONFIG_FILE"] = str(home / "rabbitmq.conf")
     log = home / "server.log"
     # A name daemon of its own: several brokers run side by side, and none meets the system's.
     with (
@@ -120,6 +104,34 @@ def _rabbitmq(folder: Path) -> Generator[str]:
     ):
         _wait(port, b"AMQP\x00\x00\x09\x01", b"\x01", log)
         yield f"amqp://guest:guest@127.0.0.1:{port}/"
+
+
+def broker_environment(home: Path, port: int, names_port: int, cluster_port: int) -> dict[str, str]:
+    """The variables of a RabbitMQ that meets no other on this machine: a node, a name daemon and files of its own.
+
+    Args:
+        home: its folder, in which two files are made.
+        port: for AMQP; part of the node's name.
+        names_port: of its name daemon (epmd).
+        cluster_port: for other nodes.
+    """
+    (home / "rabbitmq-env.conf").touch()
+    (home / "enabled_plugins").write_text("[].\n")
+    return {
+        "HOME": str(home),  # where the cookie is made
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": str(names_port),
+        "RABBITMQ_NODENAME": f"leveret-{port}@localhost",
+        "RABBITMQ_DIST_PORT": str(cluster_port),
+        "RABBITMQ_CONF_ENV_FILE": str(home / "rabbitmq-env.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+        "RABBITMQ_MNESIA_BASE": str(home / "data"),
+        "RABBITMQ_LOG_BASE": str(home),
+        "RABBITMQ_PID_FILE": str(home / "pid"),
+        # The start script is to become the broker (so that signals reach it), but with no shell on its input.
+        "RABBITMQ_ALLOW_INPUT": "1",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput",
+    }
 
 
 @contextmanager

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+
+class Overlap(StrEnum):
+    """Policies that leave every due job with a run, as the measurements need."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    ALLOW = "allow"
 
 
 def bench(
     count: Annotated[int, typer.Option(min=100, help="Occurrences due in the same second, for the throughput.")] = 20_000,
     rate: Annotated[int, typer.Option(min=1, help="Occurrences a second, for the latency.")] = 500,
     seconds: Annotated[int, typer.Option(min=5, help="How long, for the latency.")] = 15,
-    concurrency: Annotated[str, typer.Option(help="Policy of the jobs: skip, queue or allow.")] = "skip",
+    concurrency: Annotated[Overlap, typer.Option(help="Policy of the jobs.")] = Overlap.SKIP,
     force: Annotated[bool, typer.Option("--force", help="Also on a database that holds jobs.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -30,7 +39,7 @@ def bench(
 
     with private_servers(os.environ) as environment:
         os.environ.update(environment)
-        measured = asyncio.run(measure(load_settings(), Bench(count, rate, seconds, concurrency), force=force))
+        measured = asyncio.run(measure(load_settings(), Bench(count, rate, seconds, concurrency.value), force=force))
     if json_output:
         typer.echo(json.dumps(measured))
         return

@@ -70,9 +70,13 @@ def lift_limit(
 
 
 def _rate(text: str) -> tuple[int, float]:
+    wrong = InvalidInput.at("RATE", f"must be like 100/minute, 5/s or 20/10m, not {text!r}")
     count, slash, per = text.partition("/")
     if not slash or not (count.isascii() and count.isdigit()):
-        raise InvalidInput.at("RATE", f"must be like 100/minute, 5/s or 20/10m, not {text!r}")
+        raise wrong
     if per in _PER:
         return int(count), _PER[per]
-    return int(count), duration(f"1{per}" if per in ("s", "m", "h", "d") else per, "RATE")
+    try:
+        return int(count), duration(f"1{per}" if per in ("s", "m", "h", "d") else per, "RATE")
+    except InvalidInput:
+        raise wrong from None
