@@ -33,14 +33,9 @@ alter table occurrence
     -- Not validated: the constraint before it was stricter, and history may be long.
     add constraint occurrence_origin_check check (origin in ('schedule', 'manual', 'requeue', 'backfill')) not valid;
 
-create index occurrence_backfill on occurrence (backfill_id, state, id) where backfill_id is not null;
-
 update occurrence o set resolution = 'requeued'
 from (select distinct requeue_of from occurrence where requeue_of is not null) r
 where o.id = r.requeue_of and o.state in ('failed', 'timed_out');
-
-create index occurrence_dead on occurrence (finished_at, id) include (job_id, type)
-    where state in ('failed', 'timed_out') and resolution is null;
 
 -- The record of missed ticks that an outage being worked off adds to, as long as `next_fire_at` is what `missed_to` says.
 alter table job

@@ -4,8 +4,6 @@
 insert into occurrence_transition (from_state, to_state) values
     ('scheduled', 'pending'), ('scheduled', 'waiting'), ('scheduled', 'skipped'), ('scheduled', 'cancelled');
 
-create index occurrence_scheduled on occurrence (scheduled_for, id) where state = 'scheduled';
-
 -- Nobody sees the run before the caller's transaction commits, and a rollback leaves nothing of it. Nothing of the job is locked that
 -- anybody waits for, so that a caller's long transaction holds up nobody.
 create function leveret_trigger(
