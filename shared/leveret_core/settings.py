@@ -52,7 +52,9 @@ class Settings(BaseSettings):
     lease: float = Field(default=30.0, gt=0, description="seconds without a heartbeat after which a worker counts as lost")
     heartbeat: float = Field(default=5.0, gt=0, description="seconds between a worker's heartbeats")
     timeout_grace: float = Field(
-        default=10.0, ge=0, description="seconds past a timeout before the server ends the attempt itself"
+        default=10.0,
+        ge=0,
+        description="seconds past a timeout before the server ends the attempt of a worker that lives and says nothing of it",
     )
 
     payload_limit: int = Field(default=256 * 1024, ge=1, description="bytes of JSON in a payload, at most")

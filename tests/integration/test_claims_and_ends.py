@@ -274,9 +274,35 @@ async def test_an_attempt_far_past_its_timeout_is_ended_by_the_server(control: C
     worker = await control.worker()
     occurrence = await triggered(control, await control.job(timeout=0.001, retry={"max_attempts": 1}))
     await control.claim(worker, occurrence)
-    await asyncio.sleep(0.01)
+    await control.db.pool.execute("update occurrence set started_at = now() - interval '1 second' where id = $1", occurrence)
+    (reply,) = await control.desk.answer([Heartbeat(worker=worker, running=1)])
+    assert isinstance(reply, Alive)
     assert await control.reaper(term).run_once() == 1
-    assert (await control.row(occurrence))["state"] == "timed_out"
+    row = await control.row(occurrence)
+    assert (row["state"], row["lost_count"]) == ("timed_out", 0)
+
+
+async def test_what_a_worker_ran_that_was_silent_since_before_its_timeout_is_lost_not_late(control: Control) -> None:
+    term = await control.term()
+    occurrence = await triggered(control, await control.job(timeout=6, retry={"max_attempts": 1, "delay": 0, "max_lost": 3}))
+    await control.claim(await control.worker(), occurrence)
+    # It was killed in its third second; its last heartbeat came in the second before.
+    await control.db.pool.execute("update occurrence set started_at = now() - interval '29 seconds'")
+    await control.db.pool.execute(
+        "update worker set heartbeat_at = now() - interval '28 seconds', lease_until = now() + interval '2 seconds'"
+    )
+    reaper = control.reaper(term)
+    assert await reaper.run_once() == 0
+    assert (await control.row(occurrence))["state"] == "running"
+    await control.db.pool.execute("update worker set lease_until = now() - interval '1 second'")
+    assert await reaper.run_once() == 1
+    row = await control.row(occurrence)
+    assert (row["state"], row["lost_count"]) == ("retrying", 1)
+    await control.retrier(term).run_once()
+    # An attempt that was lost is not charged: it runs again although the job allows one attempt.
+    answer = await control.claim(worker := await control.worker(), occurrence, attempt=2)
+    await control.report(worker, finished(answer))
+    assert (await control.row(occurrence))["state"] == "succeeded"
 
 
 # --- cancel, requeue, trigger -----------------------------------------------------------------------------------------

@@ -269,8 +269,12 @@ class Model:
 
     def reap(self) -> None:
         for o in self.live():
-            over = o.state in ("running", "cancelling") and o.timeout is not None and o.started_at is not None
-            if over and o.started_at + timedelta(seconds=o.timeout) < self.now:  # type: ignore[operator,arg-type]
+            if o.state not in ("running", "cancelling") or o.timeout is None or o.worker not in self.alive:
+                continue
+            assert o.started_at is not None
+            deadline = o.started_at + timedelta(seconds=o.timeout)
+            # Who was silent since before the deadline may be dead: what it runs is lost with its lease.
+            if deadline < self.now and self.alive[o.worker] - self.lease >= deadline:
                 self.end(o, "timed_out")
         self.leave([w for w, until in self.alive.items() if until < self.now], "lost")
 
