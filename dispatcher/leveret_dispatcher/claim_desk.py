@@ -27,6 +27,7 @@ from leveret_core.messages import (
     Goodbye,
     Heartbeat,
     Hello,
+    MarredClaim,
     Refused,
     Unknown,
     Welcome,
@@ -194,7 +195,10 @@ class ClaimDesk:
                 continue
             answers = [_answer(ask, worker, found.get(ask.occurrence), succeeded.get(ask.occurrence)) for ask in claim.asks]
             # An occurrence that another transaction held just now has no answer yet; the worker asks for it again.
-            replies.append(Claimed(answers=[a for a in answers if a is not None]))
+            given_answers = [a for a in answers if a is not None]
+            bad = claim.bad if isinstance(claim, MarredClaim) else []
+            given_answers += [Answer(occurrence=b.numbers[0], attempt=b.numbers[1], status="stale") for b in bad if b.numbers]
+            replies.append(Claimed(answers=given_answers, problems=[b.reason for b in bad]))
         return replies
 
 

@@ -470,7 +470,13 @@ async def test_a_refused_message_is_not_taken_for_a_confirmed_one(rabbit: Rabbit
 # Poison
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{}", b"[" * 100_000, b'{"occurrence":"1"}', b"null"])
+OUT_OF_RANGE = [
+    b'{"occurrence":1,"attempt":2147483648,"type":"sendemail.a","v":1}',
+    b'{"occurrence":9223372036854775808,"attempt":1,"type":"sendemail.a","v":1}',
+]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{}", b"[" * 100_000, b'{"occurrence":"1"}', b"null", *OUT_OF_RANGE])
 async def test_a_doorbell_that_cannot_be_read_is_set_aside_with_its_bytes(rabbit: Rabbit, body: bytes) -> None:
     server, worker, taken = await rabbit.server(), await rabbit.worker(), Taken(acking=False)
     await worker.serve("sendemail.*", 1, taken)
@@ -503,6 +509,17 @@ async def test_a_request_that_cannot_be_read_is_refused_and_does_not_hinder_othe
     await eventually(lambda: len(replies) == 1)
     assert isinstance(decode_reply(replies[0]), Refused)
     assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
+
+
+async def test_a_reply_goes_to_who_asked_and_into_no_queue_that_the_request_names(rabbit: Rabbit) -> None:
+    server, worker = await rabbit.server(), await rabbit.worker()
+    await server.serve_claims(answer_all)
+    channel = await rabbit.channel()
+    await channel.queue_declare("jobs.others", durable=True)
+    properties = Basic.Properties(reply_to="jobs.others", correlation_id="x")
+    await channel.basic_publish(b'{"kind":"nonsense"}', routing_key=topology.CLAIMS_QUEUE, properties=properties)
+    assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
+    assert await rabbit.get("jobs.others") is None
 
 
 async def test_a_message_that_breaks_the_parser_is_set_aside_alone(

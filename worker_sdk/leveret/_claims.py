@@ -113,7 +113,9 @@ class Claims:
         if worker != self._membership.id:
             return  # an answer to a former self
         match reply:
-            case Claimed(answers=answers):
+            case Claimed(answers=answers, problems=problems):
+                for problem in problems:
+                    log.error("the claim desk says that an ask is wrong: %s", problem)
                 self.lead += 0.2 * (min(clock() - sent_at + GATHER, 1.0) - self.lead)
                 for answer in answers:
                     key = (answer.occurrence, answer.attempt)

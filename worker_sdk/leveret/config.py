@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from leveret.errors import ConfigurationError
+from leveret_core.messages.fields import MAX_NAME, one_line
 
 REDACT = r"passw|secret|token|api[_-]?key|authorization|credential|cookie"
 """Keys of log fields whose values are left out unless told otherwise."""
@@ -68,6 +69,8 @@ class WorkerConfig:
             value = getattr(self, each.name)
             if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
                 raise ConfigurationError(f"{each.name} must be a number from 0, not {value}")
+        if not 0 < len(self.name) <= MAX_NAME or one_line(self.name) != self.name:
+            raise ConfigurationError(f"name must have 1 to {MAX_NAME} characters and no line breaks, not {self.name[:300]!r}")
         if self.concurrency is not None and self.concurrency < 1:
             raise ConfigurationError(f"concurrency must be at least 1, not {self.concurrency}")
         if self.log_level not in ("debug", "info", "warning", "error"):

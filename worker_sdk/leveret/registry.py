@@ -16,6 +16,7 @@ from leveret._parameters import Parameters, code_of
 from leveret._schedule import Overlap, Schedule, definition_of
 from leveret.errors import ConfigurationError, InvalidInput
 from leveret_core.messages import HandlerInfo
+from leveret_core.messages.fields import MAX_NAME
 from leveret_core.patterns import check_pattern, matches
 
 DEFAULT_CONCURRENCY = 10
@@ -87,7 +88,7 @@ class Handler:
         return HandlerInfo(
             pattern=self.pattern,
             concurrency=self.concurrency,
-            name=self.name,
+            name=self.name[:MAX_NAME],
             timeout=self.timeout,
             schema=self.parameters.schema,
             doc=self.doc,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from leveret_core.broker.inbox import Inbox
-from leveret_core.messages import BadMessage, Refused, Reply, Request, decode_request
+from leveret_core.messages import Refused, Reply, Request, Unreadable, take_request
 
 logger = logging.getLogger("leveret.broker")
 
@@ -44,12 +44,14 @@ class ClaimsFeed:
             readable: list[Asked] = []
             requests: list[Request] = []
             for asked in batch:
-                try:
-                    requests.append(decode_request(asked.body))
+                request = take_request(asked.body)
+                if isinstance(request, Unreadable):
+                    whose = f"{request.kind or 'request'} of worker {request.name} ({request.worker})"
+                    logger.warning("a %s cannot be read and is refused: %s", whose, request.reason)
+                    await self._answer(asked, Refused(reason=request.reason))
+                else:
+                    requests.append(request)
                     readable.append(asked)
-                except BadMessage as error:
-                    logger.warning("a worker's request cannot be read: %s", error)
-                    await self._answer(asked, Refused(reason=str(error)))
             if requests:
                 for asked, reply in zip(readable, await self._ask(requests), strict=True):
                     await self._answer(asked, reply)

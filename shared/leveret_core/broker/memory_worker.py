@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,8 +12,10 @@ from leveret_core.broker.base import Delivery
 from leveret_core.broker.memory_hub import MemoryHub, Waiting
 from leveret_core.broker.memory_queue import MemoryConsumer, MemoryQueue
 from leveret_core.errors import BrokerUnavailable
-from leveret_core.messages import Control, Reply, Request, decode_control, decode_doorbell, encode
+from leveret_core.messages import BadMessage, Control, Reply, Request, decode_control, decode_doorbell, encode
 from leveret_core.patterns import check_pattern
+
+logger = logging.getLogger("leveret.broker")
 
 _NO_SERVER = "nobody takes this: no Leveret server was ever started on this broker"
 
@@ -66,9 +69,15 @@ class MemoryWorkerBroker:
             queue = self._hub.doorbells.setdefault(pattern, MemoryQueue())
 
             def deliver(number: int, body: bytes) -> None:
+                try:
+                    doorbell = decode_doorbell(body)
+                except BadMessage as error:
+                    logger.warning("a message in the queue of %s cannot be read and is dropped: %s", pattern, error)
+                    consumer.ack(number)
+                    return
                 ack = partial(self._settle, partial(consumer.ack, number))
                 requeue = partial(self._settle, partial(consumer.requeue, number))
-                self._call(on_doorbell, Delivery(decode_doorbell(body), pattern, ack, requeue))
+                self._call(on_doorbell, Delivery(doorbell, pattern, ack, requeue))
 
             consumer = queue.consume(max(1, prefetch), deliver)
             self._consumers[pattern] = consumer
@@ -140,7 +149,12 @@ class MemoryWorkerBroker:
 
         async def join() -> None:
             def heard(body: bytes) -> None:
-                self._call(on_control, decode_control(body))
+                try:
+                    word = decode_control(body)
+                except BadMessage as error:
+                    logger.warning("a word of the servers cannot be read: %s", error)
+                    return
+                self._call(on_control, word)
 
             self._listeners.append(heard)
             self._hub.listeners.add(heard)

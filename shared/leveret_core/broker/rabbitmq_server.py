@@ -22,6 +22,7 @@ from leveret_core.broker.pipelined_publish import PipelinedPublisher
 from leveret_core.broker.rabbitmq_connection import SupervisedConnection
 from leveret_core.broker.rabbitmq_errors import CONNECTION_LOST, closing_is_an_error
 from leveret_core.broker.rabbitmq_link import Link
+from leveret_core.broker.rabbitmq_requests import REPLY_TO
 from leveret_core.errors import BrokerUnavailable
 from leveret_core.messages import Control, Doorbell, Reply, encode
 
@@ -190,11 +191,16 @@ async def _consume_claims(link: Link, *, feed: ClaimsFeed) -> None:
 
 async def _reply(channel: Channel, message: DeliveredMessage, reply: Reply | None) -> None:
     asked = message.header.properties
-    if reply is None or not asked.reply_to:
+    if reply is None:
+        return
+    address = asked.reply_to or ""
+    if not address.startswith(REPLY_TO):
+        # Another address would have the servers, who may write everywhere, publish into any queue for whoever asks.
+        logger.warning("a request names no direct reply-to as its reply_to, and gets no reply")
         return
     answer = Basic.Properties(content_type="application/json", delivery_mode=1, correlation_id=asked.correlation_id)
     with closing_is_an_error():
-        await channel.basic_publish(encode(reply), routing_key=asked.reply_to, properties=answer, wait=False)
+        await channel.basic_publish(encode(reply), routing_key=address, properties=answer, wait=False)
 
 
 async def _consume_events(link: Link, *, feed: EventsFeed) -> None:

@@ -18,7 +18,19 @@ from leveret_core.messages.codec import (
 )
 from leveret_core.messages.events import MAX_CHECKPOINT, Checkpoint, Event, Events, Finished, JobError, Log, Progress
 from leveret_core.messages.replies import Alive, Answer, Bye, Claimed, Declared, DeclaredJob, Refused, Reply, Unknown, Welcome
-from leveret_core.messages.requests import Ask, Claim, Declare, Goodbye, HandlerInfo, Heartbeat, Hello, Request
+from leveret_core.messages.requests import (
+    Ask,
+    BadAsk,
+    Claim,
+    Declare,
+    Goodbye,
+    HandlerInfo,
+    Heartbeat,
+    Hello,
+    MarredClaim,
+    Request,
+)
+from leveret_core.messages.taking import Unreadable, take_request
 from leveret_core.messages.version import PROTOCOL_VERSION
 from leveret_core.messages.words import Cancel, Control, Doorbell, Drain
 
@@ -29,6 +41,7 @@ __all__ = [
     "Alive",
     "Answer",
     "Ask",
+    "BadAsk",
     "BadMessage",
     "Bye",
     "Cancel",
@@ -50,11 +63,13 @@ __all__ = [
     "Hello",
     "JobError",
     "Log",
+    "MarredClaim",
     "Progress",
     "Refused",
     "Reply",
     "Request",
     "Unknown",
+    "Unreadable",
     "Welcome",
     "decode_control",
     "decode_doorbell",
@@ -62,4 +77,5 @@ __all__ = [
     "decode_reply",
     "decode_request",
     "encode",
+    "take_request",
 ]

@@ -8,6 +8,7 @@ import msgspec
 
 from leveret_core.errors import LeveretError
 from leveret_core.messages.events import Events
+from leveret_core.messages.fields import WORDS, one_line
 from leveret_core.messages.replies import Reply
 from leveret_core.messages.requests import Request
 from leveret_core.messages.version import PROTOCOL_VERSION
@@ -63,7 +64,15 @@ def _checked(decoder: msgspec.json.Decoder[_Message], body: bytes) -> _Message:
     try:
         message = decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadMessage(str(error)) from error
+        raise BadMessage(in_words(error)) from error
     if message.v != PROTOCOL_VERSION:
         raise BadMessage(f"protocol version {message.v}; this side speaks {PROTOCOL_VERSION}")
     return message
+
+
+def in_words(error: Exception) -> str:
+    """What is wrong with a message, in one short line that names the field."""
+    text = str(error)
+    for expression, meaning in WORDS.items():
+        text = text.replace(f"matching regex {expression!r}", meaning)
+    return one_line(text)

@@ -25,7 +25,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Answer to one `Ask`.
 
     `granted` carries all a handler needs. `stale` means that this attempt is over, cancelled or another worker's: drop the
-    doorbell. `not_yet` means that it is not due: drop the doorbell too, it will be rung again.
+    doorbell. `not_yet` means that it is not due: drop the doorbell too, it will be rung again. The two numbers are those of
+    the ask, whatever they are.
     """
 
     occurrence: int
@@ -47,9 +48,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="claimed"):
-    """Answers to the asks. One that is missing could not be answered just now: ask again."""
+    """Answers to the asks. One that is missing could not be answered just now: ask again.
+
+    `problems` are texts for people: each names an ask by its position, and what is wrong with it. Asking again is no help.
+    """
 
     answers: list[Answer]
+    problems: list[str] = []
     v: int = PROTOCOL_VERSION
 
 
