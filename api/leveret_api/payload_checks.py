@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +16,11 @@ from leveret_core.job_definition import JobDefinition
 from leveret_core.store.jobs import JobRef, resolve_job
 from leveret_core.store.reads import get_job
 from leveret_core.triggers import Manual
+
+log = logging.getLogger(__name__)
+
+MAX_CHECKING = 10.0
+"""Seconds for the payloads of one request; those that were not looked at by then are left to the handlers."""
 
 
 async def check_definition(services: Services, definition: JobDefinition) -> None:
@@ -60,7 +67,11 @@ async def check_runs(services: Services, runs: Sequence[tuple[JobRef, str | None
     for row in await services.database.fetch("jobs/payloads", ids, names):
         jobs[row["id"]] = jobs[row["name"]] = row
     problems: list[Problem] = []
-    for ref, payload, prefix in runs:
+    end = time.monotonic() + MAX_CHECKING
+    for index, (ref, payload, prefix) in enumerate(runs):
+        if time.monotonic() > end:
+            log.warning("%d of %d payloads of a request are left to the handlers to check", len(runs) - index, len(runs))
+            break
         job = jobs.get(ref)
         if job is None:
             continue

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, TypeVar, cast
 
 import asyncpg
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
-from referencing import Registry
 
 from leveret_core.errors import InvalidInput, Problem
-from leveret_core.patterns import matches
+from leveret_core.patterns import check_pattern, matches
+from leveret_core.payload_schema import PayloadSchema, Uncheckable
+
+log = logging.getLogger(__name__)
 
 MAX_PROBLEMS = 10
 """Problems of a payload that are told at once."""
 MAX_MESSAGE = 200
+# Not on the event loop: a payload may be large, and a schema intricate. Nor among the threads that other things wait for.
+_threads = ThreadPoolExecutor(2, thread_name_prefix="payload-checks")
+T = TypeVar("T")
 _REMEMBERED = 10_000
 """Types whose answer is kept."""
 
@@ -46,6 +52,8 @@ class Served:
         found: dict[str, ServedType] = {}
         for row in rows:
             for handler in json.loads(row["handlers"]):
+                if not _is_pattern(handler["pattern"]):
+                    continue
                 one = ServedType(handler["pattern"], handler.get("name", ""), handler.get("doc", ""), handler.get("schema"), 0)
                 key = json.dumps([one.pattern, one.name, one.schema], sort_keys=True)
                 known = found.get(key, one)
@@ -53,7 +61,6 @@ class Served:
         self.types: Sequence[ServedType] = [found[key] for key in sorted(found)]
         self._patterns = sorted({each.pattern for each in self.types})
         self._serves: dict[str, bool] = {}
-        self._validators: dict[int, Draft202012Validator | None] = {}
 
     def serves(self, job_type: str) -> bool:
         """Whether the pattern of a live worker matches the type."""
@@ -84,38 +91,50 @@ class Served:
         """
         handlers = [each for each in self.types if matches(each.pattern, job_type)]
         if handlers and all(each.schema is not None for each in handlers):
-            # Not on the event loop: a payload may be large, and a schema intricate.
-            problems = await asyncio.to_thread(self._problems, handlers, payload)
+            problems = await _in_thread(lambda: _misfits(handlers, payload))
             if problems:
                 raise InvalidInput(problems)
 
-    def _problems(self, handlers: Sequence[ServedType], payload: Mapping[str, Any]) -> list[Problem]:
-        nearest: list[Problem] | None = None
-        for handler in handlers:
-            validator = self._validator(handler)
-            if validator is None:
-                return []
-            try:
-                errors = list(islice(validator.iter_errors(payload), MAX_PROBLEMS))
-            except Exception:  # a schema that refers to what is not there, or that itself cannot be evaluated, refuses nothing
-                return []
-            problems = [problem for error in errors for problem in _problems_of(error, handler.name)][:MAX_PROBLEMS]
-            if not problems:
-                return []
-            if nearest is None or len(problems) < len(nearest):
-                nearest = problems
-        return nearest or []
+    async def unchecked(self) -> list[Sequence[Problem]]:
+        """For each of `types`, what of its schema is left to the handler, since it cannot be checked here."""
+        return await _in_thread(lambda: [() if each.schema is None else _ready(each).unchecked for each in self.types])
 
-    def _validator(self, handler: ServedType) -> Draft202012Validator | None:
-        if id(handler) not in self._validators:
-            try:
-                Draft202012Validator.check_schema(handler.schema or {})
-                # An empty registry: what a worker announces makes no server fetch anything.
-                validator = Draft202012Validator(handler.schema or {}, registry=Registry())
-            except Exception:
-                validator = None
-            self._validators[id(handler)] = validator
-        return self._validators[id(handler)]
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_threads, work)
+
+
+def _is_pattern(pattern: str) -> bool:
+    try:
+        return bool(check_pattern(pattern))
+    except InvalidInput:
+        return False  # of a worker whose hello an older release took
+
+
+def _ready(handler: ServedType) -> PayloadSchema:
+    return _schema(json.dumps(handler.schema))
+
+
+@lru_cache(maxsize=200)
+def _schema(text: str) -> PayloadSchema:
+    return PayloadSchema(json.loads(text))
+
+
+def _misfits(handlers: Sequence[ServedType], payload: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with a payload by the handler that takes it most nearly; `[]` if one takes it, as far as can be told."""
+    nearest: list[Problem] | None = None
+    for handler in handlers:
+        try:
+            errors = _ready(handler).errors(payload, limit=MAX_PROBLEMS)
+        except Uncheckable as error:
+            log.warning("payloads for %s (%s) are left to the handler to check: %s", handler.pattern, handler.name, error)
+            return []
+        problems = [problem for error in errors for problem in _problems_of(error, handler.name)][:MAX_PROBLEMS]
+        if not problems:
+            return []
+        if nearest is None or len(problems) < len(nearest):
+            nearest = problems
+    return nearest or []
 
 
 def _problems_of(error: ValidationError, handler: str) -> list[Problem]:
@@ -127,13 +146,6 @@ def _problems_of(error: ValidationError, handler: str) -> list[Problem]:
     if error.validator == "required" and isinstance(error.instance, dict):
         # jsonschema tells each missing field by an error of its own, whose text alone names it.
         return [Problem(f"{path}.{name}", f"is required{by}") for name in wanted if error.message.startswith(f"{name!r} ")]
-    if error.validator == "additionalProperties" and wanted is False and isinstance(error.instance, dict):
-        known = set(error.schema.get("properties", ())) if isinstance(error.schema, dict) else set[str]()
-        return [
-            Problem(f"{path}.{name}", f"is not a field that the handler takes{by}")
-            for name in error.instance
-            if name not in known
-        ]
     if error.validator == "type":
         kinds = wanted if isinstance(wanted, str) else " or ".join(cast("list[str]", wanted))
         return [Problem(path, f"must be of type {kinds}{by}")]

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
+from itertools import islice
 
 import asyncpg
 import msgspec
@@ -32,6 +33,7 @@ from leveret_core.messages import (
     Unknown,
     Welcome,
 )
+from leveret_core.payload_schema import schema_problems
 from leveret_core.retry import RetryPolicy
 from leveret_core.settings import Settings
 from leveret_core.store.database import UNAVAILABLE, Database, columns, sql
@@ -41,6 +43,8 @@ from leveret_dispatcher.settlement import Ending, settle
 log = logging.getLogger(__name__)
 
 _decode_policy = msgspec.json.Decoder(RetryPolicy).decode
+_MAX_TOLD = 20
+"""Parts of a worker's schemas that are told in the log."""
 _GONE = "this worker is not known, or was declared lost"
 
 
@@ -97,6 +101,8 @@ class ClaimDesk:
     async def _hello(self, hello: Hello) -> messages.Reply:
         if (worker := _worker_id(hello.worker)) is None:
             return Refused(reason="`worker` must be a UUID, new for each boot")
+        for where, problem in await asyncio.to_thread(_unchecked, hello):
+            log.warning("claim desk: worker %s (%s): %s %s", hello.name, worker, where, problem)
         handlers = messages.encode(hello.handlers).decode()
         known = await self._db.fetchval(
             "workers/hello",
@@ -228,6 +234,13 @@ def _answer(ask: Ask, worker: uuid.UUID, row: asyncpg.Record | None, last_succes
         checkpoint=UNSET if row["checkpoint"] is None else msgspec.Raw(row["checkpoint"].encode()),
         last_success_at=last_success_at,
     )
+
+
+def _unchecked(hello: Hello) -> list[tuple[str, str]]:
+    """What of the announced schemas servers cannot check, so that it is left to the handlers: the handler's field, and why."""
+    schemas = [(handler.pattern, handler.schema) for handler in hello.handlers if handler.schema is not None]
+    problems = ((pattern, problem) for pattern, schema in schemas for problem in schema_problems(schema))
+    return [(f"handler {pattern}: {p.field}", p.message) for pattern, p in islice(problems, _MAX_TOLD)]
 
 
 def _worker_id(text: str) -> uuid.UUID | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,15 @@ async def test_types_are_what_live_workers_announce(api: Api) -> None:
         ("report.#", 1, "jobs.report.all"),
         ("sendemail.*", 2, "jobs.sendemail.wildcard"),
     ]
-    assert items[0] | {"queue": ""} == {"pattern": "report.#", "name": "", "doc": "", "schema": None, "workers": 1, "queue": ""}
+    assert items[0] | {"queue": ""} == {
+        "pattern": "report.#",
+        "name": "",
+        "doc": "",
+        "schema": None,
+        "unchecked": [],
+        "workers": 1,
+        "queue": "",
+    }
     assert items[1]["name"].endswith("mails.<locals>.send")
     assert items[1]["doc"] == "Send one mail."
     assert items[1]["schema"]["required"] == ["user_id"]
@@ -180,6 +189,46 @@ async def test_a_schema_makes_no_server_fetch_anything(api: Api) -> None:
         await joins(api, [HandlerInfo(pattern="a.*", concurrency=1, schema=schema)])
         await api.job("one", type="a.b", trigger=HOURLY, payload={"y": 1})
     assert asked == []
+
+
+async def test_a_hostile_expression_holds_up_nobody(api: Api) -> None:
+    properties = {"to": {"type": "string", "pattern": r"^([a-z0-9]+\.?)+@example\.com$"}}
+    await joins(api, [HandlerInfo(pattern="a.*", concurrency=1, name="h", schema={"properties": properties})])
+    body = {"name": "one", "type": "a.b", "trigger": HOURLY, "payload": {"to": "a" * 40 + "!"}}
+    async with asyncio.timeout(10):
+        assert list(await api.refused("POST", "/jobs", 422, json=body)) == ["payload.to"]
+
+
+async def test_what_the_server_leaves_to_handlers_is_told(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    properties = {"to": {"type": "string", "pattern": "^(?=a)b"}, "n": {"type": "integer"}}
+    await joins(api, [HandlerInfo(pattern="a.*", concurrency=1, schema={"properties": properties})])
+    told = [record.message for record in caplog.records if "schema.properties.to.pattern" in record.message]
+    assert len(told) == 1
+    assert "worker w (" in told[0]
+    assert "handler a.*" in told[0]
+    (item,) = (await api.ok("GET", "/types"))["items"]
+    assert [problem["field"] for problem in item["unchecked"]] == ["schema.properties.to.pattern"]
+    body = {"name": "one", "type": "a.b", "trigger": HOURLY}
+    assert list(await api.refused("POST", "/jobs", 422, json=body | {"payload": {"to": "x", "n": "y"}})) == ["payload.n"]
+    await api.ok("POST", "/jobs", 201, json=body | {"payload": {"to": "x", "n": 1}})
+
+
+async def test_checking_a_big_payload_lets_the_loop_turn(api: Api) -> None:
+    schema = {"properties": {"rows": {"type": "array", "items": {"type": "string", "maxLength": 5, "pattern": "^[a-z]+$"}}}}
+    await joins(api, [HandlerInfo(pattern="a.*", concurrency=1, schema=schema)])
+    turns: list[float] = []
+
+    async def turn() -> None:
+        while True:
+            turns.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(0.005)
+
+    turning = asyncio.create_task(turn())
+    try:
+        await api.job("one", type="a.b", payload={"rows": ["abcde"] * 30_000})
+    finally:
+        turning.cancel()
+    assert max(later - sooner for sooner, later in itertools.pairwise(turns)) < 0.5
 
 
 async def test_a_job_that_runs_by_hand_may_leave_its_payload_to_those_who_trigger_it(api: Api) -> None:

