@@ -140,7 +140,8 @@ def _main(
         timer.start()
 
     occurrence, attempt = told.pop("occurrence"), told.pop("attempt")
-    reporter = Reporter(send, later, occurrence=occurrence, attempt=attempt, token="", log_limit=config.log_limit)
+    # The worker's reporter counts the records: it has the latest of them also when this process is killed.
+    reporter = Reporter(send, later, occurrence=occurrence, attempt=attempt, token="", log_limit=None)
     context = JobContext(reporter, state=State(why=_NO_LIFESPANS), last_success_at=told.pop("_last_success_at"), **told)
     threading.Thread(target=_listen, args=(connection, context), daemon=True).start()
     logging.getLogger().setLevel(config.log_level.upper())

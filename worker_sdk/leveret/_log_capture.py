@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from leveret import _print_capture, context
-from leveret._reporter import Level, Reporter
+from leveret._log_window import Level
+from leveret._reporter import Reporter
 from leveret._structlog import tap, told
 from leveret._text import clean
 from leveret.config import REDACT

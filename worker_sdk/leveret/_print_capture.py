@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, TextIO, cast
 
-from leveret import context
+from leveret import _structlog, context
 
 _ours: Printed | None = None
 _users = 0
@@ -21,7 +21,7 @@ class Printed:
         """Write `text`, and keep it for the attempt that runs here, if one does."""
         written = self._stream.write(text)
         running = context.running.get(None)
-        if running is not None:
+        if running is not None and not _is_a_log_record(sys._getframe(1).f_globals.get("__name__")):
             running._reporter.printed(text)  # pyright: ignore[reportPrivateUsage]
         return written
 
@@ -32,6 +32,11 @@ class Printed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def _is_a_log_record(writer: object) -> bool:
+    """Whether the module `writer` writes what is kept already as a record with its fields, the secret ones redacted."""
+    return writer == "logging" or (writer == "structlog._output" and _structlog.tapped())
 
 
 def install() -> None:

@@ -12,10 +12,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from leveret._log_window import Level, LogWindow, Record
 from leveret._text import clean
 from leveret_core.messages import Checkpoint, Event, Finished, JobError, Log, Progress
-
-Level = Literal["debug", "info", "warning", "error", "critical"]
 
 MESSAGE_LIMIT = 8_192
 """Characters of one log message; longer ones lose their middle."""
@@ -44,7 +43,8 @@ class Reporter:
     Args:
         sink: takes every event; called from the thread that reports, so it must be safe from any.
         later: calls a function after some seconds, from any thread; gathers progress and checkpoints.
-        log_limit: log records passed on, at most; one more tells that the rest was left out.
+        log_limit: log records passed on, at most: the first ones at once, the latest at the end, and one more that stands for
+            those between. None for all.
         capture: whose log records it takes, where several workers of a process capture them; None for anybody's.
     """
 
@@ -53,7 +53,7 @@ class Reporter:
         "_later",
         "_lines",
         "_log_seq",
-        "_logs_left",
+        "_logs",
         "_progress",
         "_seq",
         "_sink",
@@ -72,7 +72,7 @@ class Reporter:
         occurrence: int,
         attempt: int,
         token: str,
-        log_limit: int,
+        log_limit: int | None,
         capture: object = None,
     ) -> None:
         self.capture = capture
@@ -82,7 +82,7 @@ class Reporter:
         self.closed = False
         self._sink = sink
         self._later = later
-        self._logs_left = log_limit
+        self._logs = LogWindow(log_limit)
         self._log_seq = itertools.count(1)
         self._seq = itertools.count(1)
         self._progress: tuple[float, str] | None = None
@@ -92,23 +92,11 @@ class Reporter:
 
     def log(self, level: Level, message: str, fields: dict[str, Any] | None = None, at: datetime | None = None) -> None:
         """Report one log record; `at` defaults to now. Ignored once the attempt has been reported as over."""
-        if self.closed or self._logs_left < 0:
+        if self.closed:
             return
-        self._logs_left -= 1
-        if self._logs_left < 0:
-            level, message, fields = "warning", "too many log records in this attempt; the rest is not kept", None
-        self._sink(
-            Log(
-                occurrence=self.occurrence,
-                attempt=self.attempt,
-                token=self.token,
-                seq=next(self._log_seq),
-                at=at or datetime.now(UTC),
-                level=level,
-                message=clean(message, MESSAGE_LIMIT),
-                fields=fields,
-            )
-        )
+        record = Record(level, clean(message, MESSAGE_LIMIT), fields, at or datetime.now(UTC))
+        if self._logs.passes(record):
+            self._send(record)
 
     def printed(self, text: str) -> None:
         """Report the lines of `text` as log records; what follows the last line end waits for its own."""
@@ -150,6 +138,8 @@ class Reporter:
         self._flush_checkpoint()
         for rest in list(self._lines.values()):
             self._print(rest)
+        for record in self._logs.rest():
+            self._send(record)
         self.closed = True
         return Finished(
             occurrence=self.occurrence,
@@ -163,6 +153,20 @@ class Reporter:
             retry=ending.retry,
             retry_after=ending.retry_after,
             max_snoozes=ending.max_snoozes,
+        )
+
+    def _send(self, record: Record) -> None:
+        self._sink(
+            Log(
+                occurrence=self.occurrence,
+                attempt=self.attempt,
+                token=self.token,
+                seq=next(self._log_seq),
+                at=record.at,
+                level=record.level,
+                message=record.message,
+                fields=record.fields,
+            )
         )
 
     def _print(self, line: str) -> None:

@@ -25,7 +25,14 @@ _NOT_FIELDS = frozenset(
 )
 """What a log record says elsewhere, or the attempt knows anyway."""
 
+_taps = 0
+
 Take = Callable[[int, Mapping[str, Any]], None]
+
+
+def tapped() -> bool:
+    """Whether what structlog writes is shown to somebody first."""
+    return _taps > 0
 
 
 def tap(take: Take) -> Callable[[], None]:
@@ -36,6 +43,7 @@ def tap(take: Take) -> Callable[[], None]:
     Returns:
         ends it.
     """
+    global _taps
     structlog: Any = sys.modules.get("structlog")
     if structlog is None:
         return lambda: None
@@ -50,8 +58,11 @@ def tap(take: Take) -> Callable[[], None]:
 
     # In place: loggers that are cached hold this very list. The last one renders.
     processors.insert(max(0, len(processors) - 1), show)
+    _taps += 1
 
     def end() -> None:
+        global _taps
+        _taps -= 1
         if show in processors:
             processors.remove(show)
 

@@ -31,7 +31,7 @@ class WorkerConfig:
         lease_margin: how long before its end the lease is no longer trusted; a tenth of the lease where that is less.
             Default 3.
         log_level: records below it are not kept with the attempt: `debug`, `info`, `warning` or `error`. Default `info`.
-        log_limit: log records kept of one attempt, at most. Default 2,000.
+        log_limit: log records kept of one attempt, at most: the first half and the latest. Default 2,000.
         redact: regular expression; a log field is kept as `[redacted]` if it is found in its key, at any depth and in any case.
             It replaces the default, `REDACT`; empty to redact nothing.
         capture_print: whether lines that handlers print are kept with the attempt as log records, at level `info`. Default: no.

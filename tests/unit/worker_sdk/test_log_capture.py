@@ -247,6 +247,26 @@ async def test_structlog_as_it_comes_is_shipped_with_its_fields(
     assert structlog.get_config()["processors"] == before
 
 
+async def test_a_record_that_is_also_printed_is_kept_once_and_its_secrets_never(
+    servers: FakeServers, registry: Registry, structlog: Any
+) -> None:
+    @registry.job("job")
+    async def job() -> None:
+        structlog.get_logger().info("done", api_key="s3cret")
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(logging.Formatter("%(message)s %(api_key)s"))
+        logging.getLogger("test.printed").addHandler(handler)
+        try:
+            logging.getLogger("test.printed").warning("sent", extra={"api_key": "s3cret"})
+        finally:
+            logging.getLogger("test.printed").removeHandler(handler)
+        print("as it is")
+
+    lines = await logged(servers, registry, capture_print=True)
+    assert lines == [("info", "done"), ("warning", "sent"), ("info", "as it is")]
+    assert [log.fields for log in servers.logs] == [{"api_key": "[redacted]"}, {"api_key": "[redacted]"}, None]
+
+
 async def test_structlog_over_logging_is_shipped_once_with_its_fields(
     servers: FakeServers, registry: Registry, structlog: Any
 ) -> None:

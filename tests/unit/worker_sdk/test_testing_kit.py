@@ -282,16 +282,45 @@ async def test_records_from_threads_of_the_handler_are_its_own_and_others_are_no
 async def test_log_records_are_cleaned_and_bounded() -> None:
     async def handler(ctx: JobContext) -> None:
         ctx.log.info("\x1b[31mred\x1b[0m\x00", extra={"text": "a\x00b\ud800", "size": "x" * 5_000})
-        for number in range(10):
-            ctx.log.info("record %d", number)
 
-    done = await run_job(handler, config=WorkerConfig(log_limit=5))
+    done = await run_job(handler)
     assert done.logs[0].message == "red"
     assert done.logs[0].fields is not None
     assert done.logs[0].fields["text"] == "ab?"
     assert len(done.logs[0].fields["size"]) == 2_000
-    assert len(done.logs) == 6
-    assert "too many log records" in done.logs[-1].message
+
+
+async def test_of_many_log_records_the_first_and_the_latest_are_kept() -> None:
+    async def handler(ctx: JobContext) -> None:
+        for number in range(20_000):
+            ctx.log.info("record %d", number)
+        raise ValueError("here it went wrong")
+
+    done = await run_job(handler, config=WorkerConfig(log_limit=5))
+    messages = [log.message for log in done.logs]
+    assert messages[:3] == ["record 0", "record 1", "record 2"]
+    assert messages[3].startswith("19,995 log records are left out here")
+    assert done.logs[3].fields == {"left_out": 19_995}
+    assert messages[4:] == ["record 19998", "record 19999"]
+
+
+async def test_none_of_few_log_records_is_left_out() -> None:
+    async def handler(ctx: JobContext) -> None:
+        for number in range(5):
+            ctx.log.info("record %d", number)
+
+    done = await run_job(handler, config=WorkerConfig(log_limit=5))
+    assert [log.message for log in done.logs] == [f"record {number}" for number in range(5)]
+
+
+async def test_the_latest_log_records_take_a_bounded_memory() -> None:
+    async def handler(ctx: JobContext) -> None:
+        for number in range(3_000):
+            ctx.log.info("%d %s", number, "x" * 4_000)
+
+    done = await run_job(handler)
+    assert len(done.logs) < 1_000 + 1 + 300
+    assert done.logs[-1].message.startswith("2999 ")
 
 
 async def test_progress_is_gathered_and_the_last_report_is_sent() -> None:
