@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from leveret_api.problems import problem_response
 from leveret_core.errors import BrokerUnavailable, Conflict, InvalidInput, NotFound, Problem
-from leveret_core.store.database import UNAVAILABLE
+from leveret_core.store.errors import is_data_error, is_unavailable
 from leveret_core.store.jobs import VersionMismatch
 from leveret_core.triggers import TriggerError
 
@@ -31,22 +31,22 @@ _TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (Conflict, 409, "conflict"),
     (VersionMismatch, 412, "version-mismatch"),
 )
-# Error → what the client is told; it may try again.
-_AWAY: tuple[tuple[type[Exception], str], ...] = (
-    *((error, "Postgres does not answer; try again shortly") for error in UNAVAILABLE),
-    (BrokerUnavailable, "RabbitMQ does not answer; try again shortly"),
-)
+# All that Postgres, its driver and the network raise: `is_data_error` tells the client's fault from that of the moment.
+_DATABASE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+
+# Of what two requests, or a request and a run, do to the same rows: whoever was later is told, and finds the new state.
+_CHANGED_MEANWHILE = (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError, asyncpg.RaiseError)
 
 
 def install(app: FastAPI) -> None:
     """Make `app` answer every error with a problem document."""
     for error, status, kind in _TABLE:
         app.add_exception_handler(error, _told(status, kind))
-    for error, detail in _AWAY:
-        app.add_exception_handler(error, _away(detail))
+    for error in _DATABASE:
+        app.add_exception_handler(error, _database)
+    app.add_exception_handler(BrokerUnavailable, _broker_away)
     app.add_exception_handler(InvalidInput, _invalid_input)
     app.add_exception_handler(TriggerError, _bad_trigger)
-    app.add_exception_handler(asyncpg.DataError, _unstorable)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _bug)
@@ -66,12 +66,22 @@ def _told(status: int, kind: str) -> Handler:
     return handler
 
 
-def _away(detail: str) -> Handler:
-    async def handler(request: Request, error: Exception) -> Response:
-        log.warning("%s %s was told to come again: %r", request.method, request.url.path, error)
-        return problem_response(503, detail, kind="unavailable", headers={"Retry-After": str(RETRY_AFTER)})
+async def _database(request: Request, error: Exception) -> Response:
+    if isinstance(error, _CHANGED_MEANWHILE):
+        log.warning("%s %s met another change: %r", request.method, request.url.path, error)
+        return problem_response(409, "something else was changed at the same moment; look again", kind="conflict")
+    if is_data_error(error):
+        return problem_response(422, f"Postgres cannot take a value: {error}", kind="invalid-input")
+    return _away(request, error, "Postgres does not answer; try again shortly")
 
-    return handler
+
+async def _broker_away(request: Request, error: Exception) -> Response:
+    return _away(request, error, "RabbitMQ does not answer; try again shortly")
+
+
+def _away(request: Request, error: Exception, detail: str) -> Response:
+    log.warning("%s %s was told to come again: %r", request.method, request.url.path, error)
+    return problem_response(503, detail, kind="unavailable", headers={"Retry-After": str(RETRY_AFTER)})
 
 
 async def _invalid_input(_: Request, error: Exception) -> Response:
@@ -84,16 +94,14 @@ async def _bad_trigger(_: Request, error: Exception) -> Response:
     return invalid([Problem(error.field if error.field in ("trigger", "after") else f"trigger.{error.field}", error.message)])
 
 
-async def _unstorable(_: Request, error: Exception) -> Response:
-    return problem_response(422, f"Postgres cannot take a value: {error}", kind="invalid-input")
-
-
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return problem_response(error.status_code, error.detail, headers=error.headers)
 
 
-async def _bug(_: Request, __: Exception) -> Response:
+async def _bug(request: Request, error: Exception) -> Response:
+    if is_unavailable(error):
+        return await _database(request, error)
     return problem_response(500, "this is an error of the server; its log has the details", kind="internal-error")
 
 

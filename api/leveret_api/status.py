@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import datetime
 from typing import Any
-
-from redis.exceptions import RedisError
 
 from leveret_api.cached import Cached
 from leveret_api.schemas.system import Dispatcher, Health, Overview, ServiceStates
 from leveret_api.services import Services
-from leveret_core.store.database import UNAVAILABLE
+
+log = logging.getLogger(__name__)
 
 MAX_COUNTED = 100_000
 """Finished occurrences that are counted for the last hour, at most, and dead letters."""
@@ -44,7 +44,7 @@ class Status:
         """The system at a glance, a second old, or older where counting takes long.
 
         Raises:
-            UNAVAILABLE: Postgres does not answer.
+            Exception: Postgres does not answer; see `is_unavailable`.
         """
         return await self._overview.get()
 
@@ -52,7 +52,7 @@ class Status:
         """Who holds the term.
 
         Raises:
-            UNAVAILABLE: Postgres does not answer.
+            Exception: Postgres does not answer; see `is_unavailable`.
         """
         row = await self._services.database.fetchrow("reads/dispatcher")
         assert row is not None
@@ -70,7 +70,8 @@ class Status:
         try:
             async with asyncio.timeout(_PING_TIMEOUT):
                 return bool(await self._services.database.fetchval("reads/ping"))
-        except UNAVAILABLE:
+        except Exception as error:
+            log.debug("status: Postgres does not answer: %r", error)
             return False
 
     async def _redis_answers(self) -> bool:
@@ -79,7 +80,8 @@ class Status:
         try:
             async with asyncio.timeout(_PING_TIMEOUT):
                 return bool(await self._services.redis.ping())
-        except (RedisError, OSError, TimeoutError):
+        except Exception as error:
+            log.debug("status: Redis does not answer: %r", error)
             return False
 
     async def _load_overview(self) -> Overview:

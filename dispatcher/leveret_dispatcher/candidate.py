@@ -13,7 +13,7 @@ from leveret_core.errors import TermOver
 from leveret_core.failpoints import reach
 from leveret_core.hints import Hint, Hints
 from leveret_core.settings import Settings
-from leveret_core.store.database import UNAVAILABLE, Database
+from leveret_core.store.database import Database
 from leveret_dispatcher.lock import LockUnknown, RedisLock
 from leveret_dispatcher.term import NAME, Term, boottime
 from leveret_dispatcher.watchdog import Watchdog
@@ -86,7 +86,7 @@ class Candidate:
             epoch = await self._database.fetchval(
                 statement, NAME, self._holder, self._holder_name, settings.lock_ttl, timeout=5
             )
-        except UNAVAILABLE as error:
+        except Exception as error:
             heed_cancellation()
             log.warning("term: Postgres cannot be asked (%s); trying again", error)
             await self._give_back()
@@ -153,7 +153,7 @@ class Candidate:
     async def _renew_lease(self, term: Term) -> bool | None:
         try:
             epoch = await self._database.fetchval("term/renew", NAME, term.epoch, self._settings.lock_ttl, timeout=5)
-        except UNAVAILABLE as error:
+        except Exception as error:
             heed_cancellation()
             log.warning("term: the lease was not renewed (%s)", error)
             return None
@@ -162,8 +162,8 @@ class Candidate:
     async def _resign(self, term: Term) -> None:
         try:
             await self._database.execute("term/resign", NAME, term.epoch, timeout=2)
-        except UNAVAILABLE:
-            log.debug("term: the lease is left to expire")
+        except Exception as error:
+            log.debug("term: the lease is left to expire: %r", error)
         await self._give_back()
         self._hints.send(Hint("term"))
         log.info("term: gave up epoch %d", term.epoch)

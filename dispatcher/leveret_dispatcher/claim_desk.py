@@ -36,8 +36,9 @@ from leveret_core.messages import (
 from leveret_core.payload_schema import schema_problems
 from leveret_core.retry import RetryPolicy
 from leveret_core.settings import Settings
-from leveret_core.store.database import UNAVAILABLE, Database, columns, sql
+from leveret_core.store.database import Database, columns, sql
 from leveret_core.store.declarations import declare_jobs
+from leveret_core.store.errors import is_unavailable
 from leveret_dispatcher.settlement import Ending, settle
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class ClaimDesk:
         work += [many_claims()] if claims else []
         work += [many_beats()] if beats else []
         for outcome in await asyncio.gather(*work, return_exceptions=True):
-            if isinstance(outcome, UNAVAILABLE):
+            if isinstance(outcome, Exception) and is_unavailable(outcome):
                 log.warning("claim desk: Postgres cannot be asked (%s: %s)", type(outcome).__name__, outcome)
             elif isinstance(outcome, BaseException):
                 log.error("claim desk: a request failed", exc_info=outcome)
@@ -177,7 +178,7 @@ class ClaimDesk:
         asks.sort(key=lambda ask: ask[1])
         history = sorted({id_ for c in claims if c.last_success for id_ in c.last_success})
         succeeded: dict[int, datetime | None] = {}
-        async with self._db.pool.acquire(timeout=5) as connection:
+        async with self._db.connection() as connection:
             given = await connection.fetch(sql("occurrences/claim"), *columns(asks, 3), timeout=5)
             found = {row["id"]: row for row in given}
             known = {row["worker_id"] for row in given}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import asyncpg
 
 from leveret_core.cancellation import heed_cancellation
-from leveret_core.store.database import UNAVAILABLE
+from leveret_core.store.errors import is_unavailable
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +40,13 @@ class CommitListener:
         while True:
             try:
                 await self._listen()
-            except UNAVAILABLE as error:
-                heed_cancellation()
-                log.info("commit listener: the connection is lost (%s); opening another", error)
-            except Exception:
+            except Exception as error:
                 heed_cancellation()
                 # Without it runs begin later, which is no reason to give up the term.
-                log.exception("commit listener: failed; trying again")
+                if is_unavailable(error):
+                    log.info("commit listener: the connection is lost (%s); opening another", error)
+                else:
+                    log.exception("commit listener: failed; trying again")
             await asyncio.sleep(RETRY)
 
     async def _listen(self) -> None:

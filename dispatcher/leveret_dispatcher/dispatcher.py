@@ -18,7 +18,7 @@ from leveret_core.messages import Cancel
 from leveret_core.settings import Settings
 from leveret_core.states import State
 from leveret_core.store.creation import Created
-from leveret_core.store.database import UNAVAILABLE
+from leveret_core.store.errors import is_unavailable
 from leveret_dispatcher.backfiller import Backfiller
 from leveret_dispatcher.commit_listener import CommitListener
 from leveret_dispatcher.promoter import Promoter
@@ -132,10 +132,11 @@ class Dispatcher:
             await run_once()
         except TermOver as error:
             log.debug("%s: %s", name, error)
-        except UNAVAILABLE as error:
-            log.warning("%s: Postgres cannot be asked (%s: %s)", name, type(error).__name__, error)
-        except Exception:
-            log.exception("%s: failed, and tries again later", name)
+        except Exception as error:
+            if is_unavailable(error):
+                log.warning("%s: Postgres cannot be asked (%s: %s)", name, type(error).__name__, error)
+            else:
+                log.exception("%s: failed, and tries again later", name)
 
     async def _loop(self, name: str, run_once: Callable[[], Awaitable[float | None]]) -> None:
         """Run a service whenever it is woken or its own time has come."""
@@ -171,10 +172,11 @@ class Dispatcher:
                 return await step()
             except TermOver:
                 raise
-            except UNAVAILABLE as error:
-                log.warning("%s: Postgres cannot be asked (%s: %s); trying again", name, type(error).__name__, error)
-            except Exception:
-                log.exception("%s: failed; trying again", name)
+            except Exception as error:
+                if is_unavailable(error):
+                    log.warning("%s: Postgres cannot be asked (%s: %s); trying again", name, type(error).__name__, error)
+                else:
+                    log.exception("%s: failed; trying again", name)
             heed_cancellation()
             await asyncio.sleep(FAILURE_PAUSE)
 

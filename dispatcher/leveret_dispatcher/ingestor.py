@@ -16,7 +16,8 @@ from leveret_core.hints import Hint, Hints
 from leveret_core.messages import MAX_CHECKPOINT, BadMessage, Checkpoint, Event, Finished, Log, Progress, decode_events, encode
 from leveret_core.policy import DEFAULT_SNOOZES
 from leveret_core.settings import Settings
-from leveret_core.store.database import UNAVAILABLE, Connection, Database, columns, sql
+from leveret_core.store.database import Connection, Database, columns, sql
+from leveret_core.store.errors import is_unavailable
 from leveret_core.store.slots import release
 from leveret_dispatcher import failures
 from leveret_dispatcher.sanitizing import clean_json, clean_text
@@ -53,7 +54,7 @@ class Ingestor:
         """Commit the events of `batch`, then acknowledge its messages. What cannot be applied is set aside with its bytes.
 
         Raises:
-            one of `UNAVAILABLE`: Postgres is away; nothing was acknowledged, call again with the same batch.
+            Exception: Postgres is away (see `is_unavailable`); nothing was acknowledged, call again with the same batch.
         """
         items: list[_Item] = []
         for message in batch:
@@ -74,9 +75,9 @@ class Ingestor:
             return
         try:
             await self._apply(items)
-        except UNAVAILABLE:
-            raise
         except Exception as error:
+            if is_unavailable(error):
+                raise
             if len(items) > 1:
                 middle = len(items) // 2
                 await self._apply_or_split(items[:middle])

@@ -13,7 +13,7 @@ import asyncpg
 from leveret_core.broker.base import Published, ServerBroker
 from leveret_core.failpoints import reach
 from leveret_core.messages import Doorbell
-from leveret_core.store.database import UNAVAILABLE, columns, sql
+from leveret_core.store.database import columns, sql
 from leveret_dispatcher.term import Term
 
 log = logging.getLogger(__name__)
@@ -236,8 +236,8 @@ class Publisher:
             unrung = await self._term.database.fetch("occurrences/unring", [d.occurrence for d in failed])
             if refunds := Counter(row["type"] for row in unrung if row["type"] in self._limited):
                 await self._term.database.execute("rate_limits/refund", *columns(sorted(refunds.items()), 2))
-        except UNAVAILABLE:
-            log.warning("publisher: %d doorbells wait for the ring timeout, Postgres cannot be reached", len(failed))
+        except Exception as error:
+            log.warning("publisher: %d doorbells wait for the ring timeout (%s: %s)", len(failed), type(error).__name__, error)
 
 
 def _doorbells(rows: Sequence[asyncpg.Record]) -> list[Doorbell]:

@@ -18,8 +18,8 @@ from leveret_api.schemas.types import JobTypeList
 from leveret_api.services import ServicesDep
 from leveret_api.status import Status
 from leveret_core.store import reads
-from leveret_core.store.database import UNAVAILABLE
 from leveret_core.store.drain import drain_worker as drain
+from leveret_core.store.errors import is_unavailable
 
 router = APIRouter(tags=["system"])
 
@@ -80,7 +80,9 @@ async def read_metrics(request: Request, services: ServicesDep) -> Answer:
     if states.postgres == "ok":
         try:
             current = await status.overview()
-        except UNAVAILABLE:
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
             states = states.model_copy(update={"postgres": "down"})
     return Answer(found.render(leads=services.leads(), states=states, overview=current), media_type=CONTENT_TYPE)
 

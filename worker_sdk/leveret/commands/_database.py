@@ -10,7 +10,7 @@ import asyncpg
 
 from leveret.commands._errors import ServiceUnavailable
 from leveret_core.errors import ConfigurationError
-from leveret_core.store.database import UNAVAILABLE
+from leveret_core.store.errors import is_unavailable
 from leveret_core.store.migrate import migrate, pending
 
 log = logging.getLogger("leveret.process")
@@ -18,6 +18,8 @@ log = logging.getLogger("leveret.process")
 RETRY = 1.0
 """Seconds between tries; a line is logged for the first, and then every ten seconds."""
 TELL = 10.0
+_REFUSALS = ("28", "3D", "42")
+"""SQLSTATE classes of a refused user, a missing database and missing rights: nobody mends those within seconds."""
 
 
 async def prepare(url: str, *, wait: float, apply: bool) -> list[str]:
@@ -64,7 +66,7 @@ async def pending_migrations(url: str) -> list[str]:
     """
     try:
         connection = await asyncpg.connect(url, timeout=10)
-    except (*UNAVAILABLE, asyncpg.PostgresError, ValueError) as error:
+    except Exception as error:
         raise ConfigurationError(
             f"Postgres cannot be used ({type(error).__name__}: {error}); check LEVERET_DATABASE_URL and that the server runs"
         ) from error
@@ -76,4 +78,6 @@ async def pending_migrations(url: str) -> list[str]:
 
 def _passes(cause: BaseException | None) -> bool:
     """Whether it may be better in a moment: nobody listens yet, or it is starting up; a wrong password will not be."""
-    return isinstance(cause, UNAVAILABLE) and not isinstance(cause, ValueError)
+    if cause is None or isinstance(cause, ValueError) or not is_unavailable(cause):
+        return False
+    return not str(getattr(cause, "sqlstate", "")).startswith(_REFUSALS)

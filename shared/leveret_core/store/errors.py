@@ -1,0 +1,51 @@
+"""Whose fault it is when a statement fails: the one place that decides between "set this item aside" and "try again".
+
+An item is at fault only if Postgres, or asyncpg when it encodes the arguments, says that its *data* is. Everything else, of
+whatever class, may be over in a moment: a lost connection, a restart, a failover, a standby, a full disk, a driver confused by
+a connection that broke halfway. It is to be tried again, on another connection. No list of "errors of a Postgres that is away"
+is ever complete, so there is none.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+_DATA_CLASSES = ("21", "22", "23", "54")
+"""SQLSTATE classes: cardinality, data (asyncpg's own refusals to encode an argument too), constraints, too large or complex."""
+_DATA_STATES = frozenset({"42804", "42846", "P0001"})
+"""Wrong type, no such cast, and what our own triggers raise."""
+_CONTENTION = frozenset({"40001", "40P01", "55P03"})
+"""Serialization failure, deadlock, lock timeout."""
+
+
+def is_data_error(error: BaseException) -> bool:
+    """Whether the data of the statement is at fault: the same statement with the same arguments fails again."""
+    state = _state(error)
+    return state.startswith(_DATA_CLASSES) or state in _DATA_STATES
+
+
+def is_contention(error: BaseException) -> bool:
+    """Whether the statement only met others at work: its transaction is over, its connection is as good as before."""
+    return _state(error) in _CONTENTION
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether Postgres, the way to it, or the driver failed, and not the data: try again, on another connection."""
+    if not isinstance(error, Exception) or is_data_error(error):
+        return False
+    known = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+    return isinstance(error, known) or _passed_the_driver(error)
+
+
+def _state(error: BaseException) -> str:
+    return (error.sqlstate or "") if isinstance(error, asyncpg.PostgresError) else ""
+
+
+def _passed_the_driver(error: BaseException) -> bool:
+    """Whether asyncpg let something else than its own errors through, as it does when a connection breaks at a bad moment."""
+    trace = error.__traceback__
+    while trace is not None:
+        if str(trace.tb_frame.f_globals.get("__name__", "")).startswith("asyncpg."):
+            return True
+        trace = trace.tb_next
+    return False

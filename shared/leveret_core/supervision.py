@@ -1,0 +1,186 @@
+"""Background tasks that must not die in silence, and the end of tasks that must end.
+
+A task that nobody waits for dies unnoticed, and a cancellation can get lost: a network call that ends in the moment it is
+cancelled may return as if nothing had been. So whatever should run as long as its process is kept by a `Supervisor`, and
+whatever is cancelled is ended by `end_tasks`, which asks twice and does not wait for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+END_TIMEOUT = 10.0
+"""Seconds a cancelled task has to end, unless a call says otherwise; it is cancelled again when half of them are over."""
+BACKOFF_MIN, BACKOFF_MAX = 0.5, 30.0
+"""Seconds before a task is started again: the first pause and, doubling, the last; at random up to half of that less."""
+STEADY = 60.0
+"""Seconds a task must have run for its end to count as the first one of a series."""
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """How a kept task is.
+
+    Args:
+        name: what it does.
+        running: whether it runs now; false between its end and its next start.
+        restarts: how often it was started again.
+        error: how it ended last; None if it never did.
+        stuck: seconds that the step it is at takes beyond its limit; 0 when it is not stuck.
+    """
+
+    name: str
+    running: bool
+    restarts: int
+    error: str | None
+    stuck: float
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it does what it is for."""
+        return self.running and not self.stuck
+
+
+class Kept:
+    """A task that is started again whenever it ends, until it is stopped. Made by `Supervisor.keep`."""
+
+    def __init__(self, name: str, run: Callable[[], Coroutine[Any, Any, None]], limit: float | None) -> None:
+        self.name = name
+        self._run = run
+        self._limit = limit
+        self._running = True
+        self._restarts = 0
+        self._failures = 0
+        self._error: str | None = None
+        self._step_began: float | None = None
+        self._overdue: asyncio.TimerHandle | None = None
+        self._may_end = False
+        self.task = asyncio.create_task(self._keep(), name=f"leveret {name}")
+
+    @property
+    def state(self) -> TaskState:
+        """How it is now."""
+        over = 0.0
+        if self._limit is not None and self._step_began is not None:
+            over = max(0.0, time.monotonic() - self._step_began - self._limit)
+        return TaskState(self.name, self._running and not self.task.done(), self._restarts, self._error, over)
+
+    def step(self) -> None:
+        """A step begins that is to end, at `rest` or the next `step`, within the limit."""
+        self.rest()
+        if self._limit is not None:
+            self._step_began = time.monotonic()
+            self._overdue = asyncio.get_running_loop().call_later(self._limit, self._tell_overdue)
+
+    def rest(self) -> None:
+        """It waits for something to do, for however long."""
+        if self._overdue is not None:
+            if self._overdue.when() <= asyncio.get_running_loop().time() and not self._overdue.cancelled():
+                log.warning("%s goes on", self.name)
+            self._overdue.cancel()
+        self._step_began = self._overdue = None
+
+    def let_end(self) -> None:
+        """From now on it is not started again when it ends."""
+        self._may_end = True
+
+    def _tell_overdue(self) -> None:
+        log.error("%s has been at one step for more than %g s", self.name, self._limit)
+
+    async def _keep(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        while True:
+            began = time.monotonic()
+            ended: BaseException | None = None
+            try:
+                await self._run()
+            except asyncio.CancelledError as error:
+                if task.cancelling():
+                    raise
+                ended = error  # somebody else's, that got here by mistake
+            except Exception as error:
+                ended = error
+            if task.cancelling():
+                raise asyncio.CancelledError
+            self.rest()
+            if self._may_end:
+                return
+            self._failures = 1 if time.monotonic() - began > STEADY else self._failures + 1
+            await self._pause(ended)
+
+    async def _pause(self, ended: BaseException | None) -> None:
+        self._running = False
+        self._error = "it returned" if ended is None else f"{type(ended).__name__}: {ended}"
+        pause = min(BACKOFF_MAX, BACKOFF_MIN * 2.0 ** min(self._failures - 1, 10)) * random.uniform(0.5, 1.0)
+        trace = ended if self._failures == 1 else None  # the same again tells nothing new
+        log.error("%s ended (%s) and is started again in %.1f s", self.name, self._error, pause, exc_info=trace)
+        await asyncio.sleep(pause)
+        self._restarts += 1
+        self._running = True
+
+
+class Supervisor:
+    """The background tasks of one process."""
+
+    def __init__(self) -> None:
+        self._kept: list[Kept] = []
+
+    def keep(self, name: str, run: Callable[[], Coroutine[Any, Any, None]], *, limit: float | None = None) -> Kept:
+        """Run `run` in a task, and again, after a pause, whenever it raises or returns.
+
+        Args:
+            name: what it does, for logs, `/readyz` and metrics; unique in the process.
+            run: should never return.
+            limit: seconds one of its steps may take, if it tells of them by `Kept.step` and `Kept.rest`. Default: no limit.
+        """
+        kept = Kept(name, run, limit)
+        self._kept.append(kept)
+        return kept
+
+    async def stop(self, *kept: Kept | None, within: float = END_TIMEOUT) -> None:
+        """End these tasks, and forget them; see `end_tasks`. None stands for a task that was not started."""
+        ending = [each for each in kept if each is not None]
+        self._kept = [each for each in self._kept if each not in ending]
+        await end_tasks((each.task for each in ending), within)
+
+    def states(self) -> list[TaskState]:
+        """How all of them are, in the order in which they were started."""
+        return [each.state for each in self._kept]
+
+
+async def end_tasks(tasks: Iterable[asyncio.Future[Any] | None], within: float = END_TIMEOUT) -> set[asyncio.Future[Any]]:
+    """Cancel tasks and wait until they have ended, but not for ever.
+
+    Args:
+        tasks: those to end; None and what has ended already is passed over.
+        within: seconds they have; when half of them are over they are cancelled again, in case the first time was lost.
+
+    Returns:
+        Those that have not ended all the same; it is logged.
+    """
+    every = {task for task in tasks if task is not None}
+    left = {task for task in every if not task.done()}
+    for _ in range(2):
+        if left:
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=within / 2)
+    for task in every - left:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("%s failed while it ended", _name(task), exc_info=error)
+    for task in left:
+        log.error("%s has not ended within %g s after it was cancelled", _name(task), within)
+    return left
+
+
+def _name(task: asyncio.Future[Any]) -> str:
+    return task.get_name() if isinstance(task, asyncio.Task) else repr(task)
