@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
 ARGS ?=
+MINUTES ?= 5
 # Most tests wait for servers rather than compute; each worker has servers of its own.
 WORKERS ?= 3
 
@@ -28,6 +29,17 @@ dashboard: install ## Build the dashboard, if its sources changed
 test: dashboard ## Run every test on real servers, started for it (ARGS= goes to pytest, WORKERS= says how many at once)
 	@deploy/bin/test-packages
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+.PHONY: test-all
+test-all: dashboard ## Run every test, the random and exhaustive ones at their full length: hours, for a release
+	@deploy/bin/test-packages
+	@LEVERET_EXHAUSTIVE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+.PHONY: chaos
+chaos: install ## Break a whole Leveret again and again and look for what is lost (MINUTES=5, SEED=, FAULTS= repeats some, ARGS=)
+	@deploy/bin/test-packages
+	@PYTHONPATH=tests $(BIN)/python -m chaos.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) \
+		$(if $(FAULTS),--faults '$(FAULTS)') $(ARGS)
 
 .PHONY: test-unit
 test-unit: install ## Run the tests that need no server (ARGS= goes to pytest)

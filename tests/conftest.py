@@ -197,6 +197,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+# What only `make test-all` runs
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests marked `exhaustive` unless LEVERET_EXHAUSTIVE=1."""
+    if os.environ.get("LEVERET_EXHAUSTIVE") == "1":
+        return
+    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 # Nothing is skipped in silence
 
 

@@ -33,6 +33,17 @@ QUICK = {
 """Shorter times than the defaults, in the same proportions, so that a test need not wait for minutes."""
 
 
+def servers_environment(database_url: str, redis_url: str, amqp_url: str, witness: Path) -> dict[str, str]:
+    """What replicas and workers of these servers need, and where their handlers write down what they did."""
+    return {
+        "LEVERET_DATABASE_URL": database_url,
+        "LEVERET_REDIS_URL": redis_url,
+        "LEVERET_AMQP_URL": amqp_url,
+        "PYTHONPATH": str(Path(__file__).parent),
+        "WITNESS": str(witness),
+    }
+
+
 @dataclass
 class Replica:
     """An API replica and its address."""
@@ -48,14 +59,7 @@ class Cluster:
         self._start = start
         self.database_url = database_url
         self.witness = folder / "witness.jsonl"
-        self.env = {
-            **QUICK,
-            "LEVERET_DATABASE_URL": database_url,
-            "LEVERET_REDIS_URL": redis_url,
-            "LEVERET_AMQP_URL": amqp_url,
-            "PYTHONPATH": str(Path(__file__).parent),
-            "WITNESS": str(self.witness),
-        }
+        self.env = QUICK | servers_environment(database_url, redis_url, amqp_url, self.witness)
         self.replicas: list[Replica] = []
 
     async def api(self, **env: str) -> Replica:

@@ -22,16 +22,40 @@ def _witness(ctx: JobContext, what: str) -> None:
 
 
 @job("chaos.#", concurrency=50)
-async def run(ctx: JobContext, seconds: float = 0.0, fail_first: bool = False) -> dict[str, object]:
-    """Sleep, log, report progress; fail at the first attempt if asked to."""
+async def run(
+    ctx: JobContext,
+    seconds: float = 0.0,
+    fail_first: bool = False,
+    fail: bool = False,
+    exit_first: int = 0,
+    block: float = 0.0,
+    who: str = "",
+) -> dict[str, object]:
+    """Sleep, log, report progress; and if asked to, fail, end the whole process, or block the event loop for some seconds."""
     _witness(ctx, "start")
     ctx.log.info("attempt %d begins", ctx.attempt)
     ctx.progress(0.5, "halfway")
-    await asyncio.sleep(seconds)
-    if fail_first and ctx.attempt == 1:
-        raise RuntimeError("the first attempt fails")
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        _witness(ctx, "stopped")
+        raise
+    time.sleep(block)  # noqa: ASYNC251  (a handler that does what it should not)
+    if exit_first and ctx.attempt == 1:
+        os._exit(exit_first)
+    if fail or (fail_first and ctx.attempt == 1):
+        _witness(ctx, "failed")
+        raise RuntimeError("the first attempt fails" if fail_first else "every attempt fails")
     _witness(ctx, "end")
     return {"slept": seconds}
+
+
+@job("thread.run", concurrency=10)
+def in_a_thread(ctx: JobContext, seconds: float = 0.0) -> None:
+    """Sleep in a thread, which nobody can interrupt."""
+    _witness(ctx, "start")
+    time.sleep(seconds)
+    _witness(ctx, "end")
 
 
 @job("chaos.overlap.*", concurrency=50)
