@@ -91,7 +91,9 @@ async def _invalid_input(_: Request, error: Exception) -> Response:
 
 async def _bad_trigger(_: Request, error: Exception) -> Response:
     assert isinstance(error, TriggerError)
-    return invalid([Problem(error.field if error.field in ("trigger", "after") else f"trigger.{error.field}", error.message)])
+    return invalid(
+        [Problem(error.field if error.field in ("trigger", "after", "until") else f"trigger.{error.field}", error.message)]
+    )
 
 
 async def _http(_: Request, error: Exception) -> Response:

@@ -8,7 +8,17 @@ from datetime import datetime, timedelta
 import msgspec
 
 from leveret_core.errors import InvalidInput
-from leveret_core.triggers import Interval, Manual, Once, Trigger, anchored, fire_times_between, next_fire_time
+from leveret_core.triggers import (
+    Cron,
+    Interval,
+    Manual,
+    Once,
+    Trigger,
+    TriggerError,
+    anchored,
+    fire_times_between,
+    next_fire_time,
+)
 
 ON_TIME = timedelta(seconds=60)
 """A tick no later than this fires whatever `catch_up` says: a change of leadership is not an outage."""
@@ -106,10 +116,27 @@ def first_due(trigger: Trigger, now: datetime) -> datetime | None:
     raise InvalidInput.at("trigger", "would never be due")
 
 
-def kept_anchor(new: Trigger, old: Trigger, now: datetime) -> Trigger:
-    """An interval that was given without its start keeps the one it has, unless something else about it changes."""
+def settled(new: Trigger, old: Trigger | None, now: datetime, name: str) -> Trigger:
+    """Return the trigger of a job as it is stored: with what the user left out, see `triggers.anchored`.
+
+    An interval that was given without its start keeps the one it has, unless something else about it changes. What `H` stands
+    for in a cron expression stays as it was drawn, also when the job has another name by now.
+
+    Args:
+        new: a valid trigger.
+        old: the one that the job has so far; None for a new job.
+        now: the aware time of the change.
+        name: the job's.
+
+    Raises:
+        InvalidInput: what the name draws for `H` or `~` is never due.
+    """
     if isinstance(new, Interval) and isinstance(old, Interval) and new.start_at is None:
         kept = msgspec.structs.replace(new, start_at=old.start_at)
         if kept == old:
             return kept
-    return anchored(new, now)
+    seed = old.seed if isinstance(old, Cron) and old.seed is not None else name
+    try:
+        return anchored(new, now, seed)
+    except TriggerError as error:
+        raise InvalidInput.at(f"trigger.{error.field}", error.message) from error

@@ -400,7 +400,12 @@ async def test_the_next_fire_times_of_a_job(api: Api) -> None:
     assert times[0]["utc"] == job["next_fire_at"]
     assert times[0]["local"].endswith("T12:00:00+09:00")
     assert len(times) == 2
-    assert await api.ok("GET", f"/jobs/{(await api.job('byhand'))['id']}/next") == {"fire_times": []}
+    assert await api.ok("GET", f"/jobs/{(await api.job('byhand'))['id']}/next") == {
+        "description": "only when triggered by hand",
+        "notes": [],
+        "fire_times": [],
+        "next_clock_change": None,
+    }
 
 
 async def test_a_trigger_can_be_tried_before_it_is_used(api: Api) -> None:
@@ -409,15 +414,24 @@ async def test_a_trigger_can_be_tried_before_it_is_used(api: Api) -> None:
         "after": "2026-03-28T00:00:00",
         "count": 3,
     }
-    assert (await api.ok("POST", "/schedules/preview", json=body))["fire_times"] == [
-        {"utc": "2026-03-28T01:30:00Z", "local": "2026-03-28T02:30:00+01:00"},
-        {"utc": "2026-03-29T01:00:00Z", "local": "2026-03-29T03:00:00+02:00"},
-        {"utc": "2026-03-30T00:30:00Z", "local": "2026-03-30T02:30:00+02:00"},
+    times: list[dict[str, Any]] = [
+        {"utc": "2026-03-28T01:30:00Z", "local": "2026-03-28T02:30:00+01:00", "clock": None},
+        {"utc": "2026-03-29T01:00:00Z", "local": "2026-03-29T03:00:00+02:00", "clock": "skipped"},
+        {"utc": "2026-03-30T00:30:00Z", "local": "2026-03-30T02:30:00+02:00", "clock": None},
     ]
+    shown = await api.ok("POST", "/schedules/preview", json=body)
+    assert shown["fire_times"] == times
+    assert shown["description"] == "every day at 02:30 Europe/Berlin"
+    assert shown["next_clock_change"]["after"] == times[1]["local"]
+    assert times[1] in shown["next_clock_change"]["fire_times"]
+    ended = await api.ok("POST", "/schedules/preview", json=body | {"until": "2026-03-29T03:00:00", "count": 9})
+    assert ended["fire_times"] == times[:2]
     every = {"trigger": {"kind": "interval", "every": 60}, "after": "2026-01-01T00:00:00Z", "count": 1}
     assert (await api.ok("POST", "/schedules/preview", json=every))["fire_times"][0]["utc"] == "2026-01-01T00:01:00Z"
     cases: list[tuple[dict[str, Any], str]] = [
         ({"after": "tomorrow"}, "after"),
+        ({"until": "tomorrow"}, "until"),
+        ({"trigger": {"kind": "cron", "expression": "H 0 * * *"}}, "trigger.seed"),
         ({"count": 0}, "count"),
         ({"count": 1001}, "count"),
         ({"trigger": {"kind": "cron", "expression": "0 0 * * *", "timezone": "Berlin"}}, "trigger.timezone"),
@@ -426,6 +440,40 @@ async def test_a_trigger_can_be_tried_before_it_is_used(api: Api) -> None:
     ]
     for wrong, field in cases:
         assert (await api.refused("POST", "/schedules/preview", 422, json=body | wrong)).keys() == {field}
+
+
+async def test_what_a_schedule_draws_from_the_jobs_name_stays_when_it_is_renamed(api: Api) -> None:
+    trigger = {"kind": "cron", "expression": "H H(1-3) * * *", "timezone": "Europe/Berlin"}
+    made = await api.job("nightly", trigger=trigger)
+    assert made["trigger"] == trigger | {"seed": "nightly", "start_at": None, "end_at": None, "jitter": 0.0}
+    drawn = made["trigger_description"]
+    shown = await api.ok("POST", "/schedules/preview", json={"trigger": trigger | {"seed": "nightly"}})
+    assert shown["description"] == drawn
+
+    again = await api.ok("PUT", "/jobs/nightly", json={"type": made["type"], "trigger": trigger})
+    assert again["version"] == made["version"], "the same definition again changes nothing"
+    renamed = await api.ok("PATCH", f"/jobs/{made['id']}", json={"name": "nightly-report", "trigger": trigger})
+    assert renamed["trigger"]["seed"] == "nightly"
+    assert (renamed["trigger_description"], renamed["next_fire_at"]) == (drawn, made["next_fire_at"])
+    other = await api.job("nightly", trigger=trigger | {"timezone": "UTC", "seed": "another"})
+    assert other["trigger_description"] != drawn.replace("Europe/Berlin", "UTC")
+
+    # The name decides what is drawn: one that never comes is refused like any other schedule that is never due.
+    names = [f"x{number}" for number in range(9)]
+    never = {"kind": "cron", "expression": "0 0 29~31 2 *"}
+    answers = [await api.http.post("/api/v1/jobs", json={"name": name, "type": "a", "trigger": never}) for name in names]
+    assert {answer.status_code for answer in answers} == {201, 422}
+    refused = next(answer.json() for answer in answers if answer.status_code == 422)
+    assert refused["errors"][0]["field"] == "trigger.expression"
+
+
+async def test_a_trigger_as_cron_users_write_it_is_stored_plain(api: Api) -> None:
+    zoned = await api.job("zoned", trigger={"kind": "cron", "expression": "CRON_TZ=Asia/Tokyo 0 6 15W * *"})
+    assert (zoned["trigger"]["expression"], zoned["trigger"]["timezone"]) == ("0 6 15W * *", "Asia/Tokyo")
+    every = await api.job("every", trigger={"kind": "cron", "expression": "@every 5m"})
+    assert (every["trigger"]["kind"], every["trigger"]["every"]) == ("interval", 300.0)
+    until = (await api.ok("GET", "/jobs/every/next", params={"count": 1000, "until": every["next_fire_at"]}))["fire_times"]
+    assert len(until) == 1
 
 
 # Lists

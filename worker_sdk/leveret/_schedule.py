@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypedDict, cast
@@ -24,7 +25,8 @@ class Schedule(TypedDict, total=False):
     """What `@job` takes for a job of the handler's type; the fields mean what they mean in `POST /api/v1/jobs`.
 
     Args:
-        cron: cron expression, such as `0 6 * * *`. Either this or `every`.
+        cron: cron expression, such as `0 6 * * *`; a zone may stand in front, and `@every 5m` is an interval. Either this or
+            `every`.
         every: seconds (or a timedelta) between two runs, counted from when the job was declared first.
         tz: IANA time zone of `cron`. Default UTC.
         jitter: seconds over which starts are spread.
@@ -61,6 +63,8 @@ class Schedule(TypedDict, total=False):
 
 
 _ARGUMENTS = {"trigger.expression": "cron", "trigger.timezone": "tz", "trigger.every": "every", "trigger.jitter": "jitter"}
+# As in leveret_core.triggers, which a worker's machine may do without.
+_ZONE_IN_FRONT = re.compile(r"\s*(CRON_TZ|TZ)\s*=")
 _OF_THE_TRIGGER = ("cron", "every", "tz", "jitter")
 
 
@@ -118,7 +122,9 @@ def definition_of(
 def _values(schedule: Schedule, type: str, overlap: Overlap | None, timeout: float | None, doc: str) -> dict[str, Any]:
     trigger: dict[str, Any]
     if "cron" in schedule:
-        trigger = {"kind": "cron", "expression": schedule["cron"], "timezone": schedule.get("tz", "UTC")}
+        trigger = {"kind": "cron", "expression": schedule["cron"]}
+        if "tz" in schedule or not _ZONE_IN_FRONT.match(str(schedule["cron"])):
+            trigger["timezone"] = schedule.get("tz", "UTC")
     else:
         every = schedule.get("every", 0.0)
         trigger = {"kind": "interval", "every": every.total_seconds() if isinstance(every, timedelta) else every}

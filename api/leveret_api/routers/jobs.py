@@ -183,14 +183,22 @@ async def resume_job(ref: JobRefDep, services: ServicesDep, response: Response) 
 
 
 @router.get("/{ref}/next", operation_id="nextFireTimes", responses=refusals(404))
-async def next_fire_times(ref: JobRefDep, services: ServicesDep, count: Annotated[int, Query(ge=1, le=1000)] = 5) -> FireTimes:
+async def next_fire_times(
+    ref: JobRefDep,
+    services: ServicesDep,
+    count: Annotated[int, Query(ge=1, le=1000)] = 5,
+    until: Annotated[
+        Text | None, Query(description="Up to this moment, itself included; without an offset, wall time in the job's zone.")
+    ] = None,
+) -> FireTimes:
     """When a job will be due; for a paused one, when it would be."""
     row = await reads.get_job(services.database, await jobs.resolve_job(services.database, ref))
     job = Job.of(row, await services.served.get())
     left = count if job.max_runs is None else max(0, min(count, job.max_runs - job.runs))
     trigger = triggers.load(job.trigger.model_dump())
     now = await services.database.fetchval("jobs/clock")
-    return FireTimes.model_validate({"fire_times": triggers.preview(trigger, now, left)})
+    end = None if until is None else triggers.parse_after(until, triggers.timezone_of(trigger), "until")
+    return FireTimes.of(trigger, now, left, end)
 
 
 def payload_bytes(services: Services, payload: dict[str, object] | None) -> bytes | None:

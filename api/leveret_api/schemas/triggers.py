@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -24,12 +25,20 @@ class CronTrigger(_Kind):
 
     kind: Literal["cron"]
     expression: str = Field(
-        description="Five fields, six with seconds first, or an alias such as `@daily`.", examples=["0 6 * * MON-FRI"]
+        description="Five fields, six with seconds first, or an alias such as `@daily`. A zone may stand in front, as in "
+        "`CRON_TZ=Europe/Berlin 0 6 * * *`, in place of `timezone`; `@every 5m` makes it an interval.",
+        examples=["0 6 * * MON-FRI"],
     )
     timezone: str = Field(default="UTC", description="IANA name.", examples=["Europe/Berlin"])
     start_at: str | None = Field(default=None, description=_START, json_schema_extra=_TIME)
     end_at: str | None = Field(default=None, description=_END, json_schema_extra=_TIME)
     jitter: float = Field(default=0.0, ge=0, description=_JITTER)
+    seed: str | None = Field(
+        default=None,
+        description="Decides what `H` and `~` in the expression stand for; unless given, the name that the job has when it "
+        "gets such an expression. It stays when the job is renamed.",
+        examples=["daily-report"],
+    )
 
 
 class IntervalTrigger(_Kind):
@@ -74,12 +83,48 @@ class FireTime(BaseModel):
 
     utc: str = Field(examples=["2026-03-29T01:00:00Z"])
     local: str = Field(description="The same instant in the trigger's own zone.", examples=["2026-03-29T03:00:00+02:00"])
+    clock: Literal["skipped", "first", "second"] | None = Field(
+        default=None,
+        description="`skipped`: the clock passes over the time that was asked for, and this is right after the jump. `first`, "
+        "`second`: the clock shows this time twice, and this is which.",
+    )
+
+
+class ClockChange(BaseModel):
+    """A change of the clocks in the trigger's zone."""
+
+    utc: str = Field(examples=["2026-03-29T01:00:00Z"])
+    before: str = Field(description="What the clock would show then.", examples=["2026-03-29T02:00:00+01:00"])
+    after: str = Field(description="What it shows.", examples=["2026-03-29T03:00:00+02:00"])
+    fire_times: list[FireTime] = Field(
+        description="The last before the change and the first from it on, three of each at most."
+    )
 
 
 class FireTimes(BaseModel):
-    """Fire times in order; fewer than asked for when the schedule ends."""
+    """When a trigger is due, and what to know about it."""
 
-    fire_times: list[FireTime]
+    description: str = Field(examples=["every day at 02:30 Europe/Berlin"])
+    notes: list[str] = Field(
+        description="What may surprise; empty when there is nothing to say.",
+        examples=[["months without a day 31 are left out; L is the last day of every month"]],
+    )
+    fire_times: list[FireTime] = Field(description="In order; fewer than asked for when the schedule or the range ends.")
+    next_clock_change: ClockChange | None = Field(
+        description="The next one after `after`; null without one within two years, and for a trigger other than cron."
+    )
+
+    @classmethod
+    def of(cls, trigger: triggers.Trigger, after: datetime, count: int, until: datetime | None) -> FireTimes:
+        """What there is to say about a trigger that can be stored (see `triggers.anchored`)."""
+        return cls.model_validate(
+            {
+                "description": triggers.describe(trigger),
+                "notes": triggers.notes(trigger),
+                "fire_times": triggers.preview(trigger, after, count, until),
+                "next_clock_change": triggers.next_clock_change(trigger, after),
+            }
+        )
 
 
 class PreviewRequest(BaseModel):
@@ -93,7 +138,12 @@ class PreviewRequest(BaseModel):
         description="Fire times after this moment; now unless given. Without an offset, wall time in the trigger's zone.",
         examples=["2026-03-28T00:00:00"],
     )
-    count: int = Field(default=5, ge=1, le=1000)
+    until: str | None = Field(
+        default=None,
+        description="Fire times up to this moment, itself included. Without an offset, wall time in the trigger's zone.",
+        examples=["2026-04-01T00:00:00"],
+    )
+    count: int = Field(default=5, ge=1, le=1000, description="How many, at most.")
 
     @model_validator(mode="before")
     @classmethod

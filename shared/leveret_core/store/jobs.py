@@ -13,7 +13,7 @@ import msgspec
 from leveret_core import triggers
 from leveret_core.errors import Conflict, LeveretError, NotFound
 from leveret_core.job_definition import JobDefinition, check, default_of
-from leveret_core.planning import first_due, kept_anchor
+from leveret_core.planning import first_due, settled
 from leveret_core.store.database import Connection, Database, sql
 from leveret_core.store.job_rows import definition_in, used_up, values_of
 from leveret_core.store.slots import promote_all
@@ -211,7 +211,7 @@ async def delete_job(db: Database, ref: JobRef, *, actor: str, version: int | No
 
 async def _insert(connection: Connection, definition: JobDefinition, actor: str) -> Change | None:
     now = await _clock(connection)
-    definition = msgspec.structs.replace(definition, trigger=triggers.anchored(definition.trigger, now))
+    definition = msgspec.structs.replace(definition, trigger=settled(definition.trigger, None, now, definition.name))
     due = first_due(definition.trigger, now)
     job_id = await connection.fetchval(sql("jobs/insert"), *values_of(definition), due)
     if job_id is None:
@@ -225,7 +225,7 @@ async def _update(
 ) -> Change:
     _check_version(row, version)
     old, now = definition_in(row), await _clock(connection)
-    definition = msgspec.structs.replace(definition, trigger=kept_anchor(definition.trigger, old.trigger, now))
+    definition = msgspec.structs.replace(definition, trigger=settled(definition.trigger, old.trigger, now, definition.name))
     due = row["next_fire_at"]
     if definition.trigger != old.trigger:
         due = first_due(definition.trigger, now)

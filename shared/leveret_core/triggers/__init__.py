@@ -6,16 +6,19 @@ fire times depend on the trigger, the instant asked for and the zone rules, and 
 
 from __future__ import annotations
 
-from .codec import anchored, decode, encode, load, load_json, validate
+from .codec import anchored, decode, encode, load, load_json, needs_seed, validate
 from .describe import describe
+from .dialect import has_zone
 from .fire import fire_delay, fire_times, fire_times_between, latest_fire_time, next_fire_time
 from .model import Cron, Interval, Manual, Once, Trigger, TriggerError
-from .preview import parse_after, preview, timezone_of
+from .notes import notes
+from .preview import FireTime, next_clock_change, parse_after, preview, timezone_of
 from .zones import TZDATA_VERSION, zone, zone_names
 
 __all__ = [
     "TZDATA_VERSION",
     "Cron",
+    "FireTime",
     "Interval",
     "Manual",
     "Once",
@@ -28,10 +31,14 @@ __all__ = [
     "fire_delay",
     "fire_times",
     "fire_times_between",
+    "has_zone",
     "latest_fire_time",
     "load",
     "load_json",
+    "needs_seed",
+    "next_clock_change",
     "next_fire_time",
+    "notes",
     "parse_after",
     "preview",
     "timezone_of",

@@ -12,6 +12,7 @@ from typing import Any, cast
 import msgspec
 
 from .cron import plan
+from .dialect import read
 from .model import Cron, Interval, Manual, Once, Trigger, TriggerError
 from .zones import instant, zone
 
@@ -20,6 +21,7 @@ _KINDS: dict[str, type[Trigger]] = {"cron": Cron, "interval": Interval, "once": 
 _SHORTEST_INTERVAL = 0.1
 _LONGEST_INTERVAL = 10 * 366 * 86_400.0
 _LONGEST_JITTER = 86_400.0
+_LONGEST_SEED = 200
 
 
 def encode(trigger: Trigger) -> dict[str, Any]:
@@ -47,7 +49,8 @@ def decode(data: Mapping[str, Any]) -> Trigger:
             close = difflib.get_close_matches(str(name)[:32], fields, n=1, cutoff=0.4)
             hint = f", did you mean {close[0]}?" if close else ""
             raise TriggerError(str(name)[:32], f"is not a field of a trigger of kind {kind}{hint}")
-    return validate(_convert({name: _read_time(name, value) for name, value in data.items()}))
+    trigger = _convert({name: _read_time(name, value) for name, value in data.items()})
+    return _validated(trigger, zone_given="timezone" in data)
 
 
 def load(data: Mapping[str, Any]) -> Trigger:
@@ -102,21 +105,29 @@ def validate(trigger: Trigger) -> Trigger:
     """Return a trigger with its instants in UTC, or say what is wrong with it.
 
     A time without offset is wall time in the trigger's zone: the first of two in a repeated hour, the moment of the jump
-    in a skipped one. An interval has no zone, its times need an offset. Never blocks: a few ms for the worst input.
+    in a skipped one. An interval has no zone, its times need an offset. A zone in front of a cron expression becomes its
+    `timezone`, and `@every 5m` makes it an interval. Never blocks: a few ms for the worst input.
 
     Raises:
         TriggerError: names the field at fault and what to do.
     """
+    return _validated(trigger, zone_given=isinstance(trigger, Cron) and trigger.timezone != "UTC")
+
+
+def _validated(trigger: Trigger, *, zone_given: bool) -> Trigger:
     if isinstance(trigger, Manual):
         return trigger
     _check_seconds("jitter", trigger.jitter, 0, _LONGEST_JITTER)
     if isinstance(trigger, Once):
         return msgspec.structs.replace(trigger, at=_in_utc("at", trigger.at, trigger.timezone))
+    if isinstance(trigger, Cron):
+        _check_seed(trigger.seed)
+        zone(trigger.timezone)
+        trigger = read(trigger, zone_given=zone_given)
     timezone = None
     if isinstance(trigger, Cron):
-        plan(trigger.expression)
+        plan(trigger.expression, trigger.seed)
         timezone = trigger.timezone
-        zone(timezone)
     else:
         _check_seconds("every", trigger.every, _SHORTEST_INTERVAL, _LONGEST_INTERVAL)
         if trigger.jitter >= trigger.every:
@@ -128,21 +139,34 @@ def validate(trigger: Trigger) -> Trigger:
     return msgspec.structs.replace(trigger, start_at=start_at, end_at=end_at)
 
 
-def anchored(trigger: Trigger, now: datetime) -> Trigger:
-    """Return a trigger that can be stored: an interval without `start_at` counts from `now`.
+def anchored(trigger: Trigger, now: datetime, seed: str) -> Trigger:
+    """Return a trigger that can be stored: what depends on the moment or on the job is settled.
 
-    Its first fire time is then `now + every`, with the fraction of a second cut off where `every` has none.
+    An interval without `start_at` counts from `now`: its first fire time is `now + every`, with the fraction of a second cut
+    off where `every` has none. A cron expression with `H` or `~` and without a seed gets one.
 
     Args:
         trigger: a valid trigger.
         now: the aware time of creation.
+        seed: the job's name.
+
+    Raises:
+        TriggerError: what the seed draws has no fire time, as the 31st of February.
     """
     if isinstance(trigger, Interval) and trigger.start_at is None:
         start_at = now.astimezone(UTC)
         if trigger.every == int(trigger.every):
             start_at = start_at.replace(microsecond=0)
         return msgspec.structs.replace(trigger, start_at=start_at)
+    if isinstance(trigger, Cron) and needs_seed(trigger):
+        trigger = msgspec.structs.replace(trigger, seed=seed)
+        plan(trigger.expression, seed)
     return trigger
+
+
+def needs_seed(trigger: Trigger) -> bool:
+    """Whether a trigger has `H` or `~` and no seed that says what they stand for."""
+    return isinstance(trigger, Cron) and trigger.seed is None and plan(trigger.expression).drawn
 
 
 def _in_utc(field: str, at: datetime, timezone: str | None) -> datetime:
@@ -155,6 +179,11 @@ def _in_utc(field: str, at: datetime, timezone: str | None) -> datetime:
     except OverflowError as error:
         raise TriggerError(field, "is outside the years 1 to 9999") from error
     raise TriggerError(field, f"needs an offset from UTC, e.g. {at.isoformat()}Z")
+
+
+def _check_seed(seed: str | None) -> None:
+    if seed is not None and not (0 < len(seed) <= _LONGEST_SEED and seed.isprintable()):
+        raise TriggerError("seed", f"expected 1 to {_LONGEST_SEED} characters without control characters, as in a job's name")
 
 
 def _check_seconds(field: str, value: float, low: float, high: float) -> None:

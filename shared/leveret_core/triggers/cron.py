@@ -15,21 +15,12 @@ from functools import lru_cache
 from cronsim import CronSim, CronSimError
 
 from .cron_errors import NEVER, diagnose
+from .days import split_days
+from .dialect import plain_fields, split_fields
+from .drawn import has_draw
 from .model import TriggerError
 from .zones import clock_change, utc_offsets
 
-ALIASES = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
-
-# Every list of every value, spelt out, fits into 460.
-_LONGEST_EXPRESSION = 512
 # A weekday falls on 29 February every 28 years, across 2100 after 40: what has no match in 41 years has none.
 _MONTHS_AHEAD = 41 * 12
 _SECOND = timedelta(seconds=1)
@@ -41,35 +32,60 @@ class CronPlan:
     """A cron expression made ready: immutable to its users, cheap to ask, safe to share between threads.
 
     Args:
-        expression: as in `Cron`.
+        expression: as in `Cron`, as `validate` leaves it.
+        seed: as in `Cron`; without one, `H` and `~` stand for the least value they may have.
 
     Attributes:
-        fields: six fields in upper case, seconds first.
+        fields: six fields in upper case, seconds first, with plain numbers for what is drawn.
+        drawn: True when the fire times depend on the seed.
+        either_day: True when the day of month or the weekday is enough; otherwise both have to match.
         wildcard: True when the second, minute or hour field begins with `*`: such a job follows real time through a
             clock change. Others run at fixed times: once, whether the hour is skipped or repeated.
+        parsed: what the parser made of the fields, except `rules`.
+        rules: days of the month that the parser does not know.
+        only_rules: True when there are no other days of the month; `parsed` then has one that does not count.
 
     Raises:
         TriggerError: with field `expression`.
     """
 
-    __slots__ = ("_days_by_shape", "_first", "_hours", "_match_day", "_minutes", "_months", "_seconds", "fields", "wildcard")
+    __slots__ = (
+        "_days_by_shape",
+        "_first",
+        "_hours",
+        "_minutes",
+        "_months",
+        "_seconds",
+        "drawn",
+        "either_day",
+        "fields",
+        "only_rules",
+        "parsed",
+        "rules",
+        "wildcard",
+    )
 
-    def __init__(self, expression: str) -> None:
-        self.fields = split_fields(expression)
+    def __init__(self, expression: str, seed: str | None = None) -> None:
+        self.fields = plain_fields(expression, seed)
+        self.drawn = has_draw(split_fields(expression))
+        days, self.rules = split_days(self.fields[-3]) if len(self.fields) in (5, 6) else ("", ())
+        self.only_rules = days is None
+        # With rules alone, the parser gets a day that is not asked for.
+        known = [*self.fields[:-3], days or "1", *self.fields[-2:]] if self.rules else self.fields
         try:
             # The date only has to be naive: cronsim then leaves time zones alone.
-            parsed = CronSim(" ".join(self.fields), datetime(2000, 1, 1))  # noqa: DTZ001
+            self.parsed = CronSim(" ".join(known), datetime(2000, 1, 1))  # noqa: DTZ001
         except (CronSimError, ValueError, AssertionError) as error:
             raise TriggerError("expression", diagnose(self.fields)) from error
         if len(self.fields) == 5:
             self.fields.insert(0, "0")
         self.wildcard = any(field.startswith("*") for field in self.fields[:3])
-        self._seconds = sorted(parsed.seconds)
-        self._minutes = sorted(parsed.minutes)
-        self._hours = sorted(parsed.hours)
-        self._months = frozenset(parsed.months)
+        self.either_day = not (self.fields[3].startswith("*") or self.fields[5].startswith("*"))
+        self._seconds = sorted(self.parsed.seconds)
+        self._minutes = sorted(self.parsed.minutes)
+        self._hours = sorted(self.parsed.hours)
+        self._months = frozenset(self.parsed.months)
         self._first = (self._hours[0], self._minutes[0], self._seconds[0])
-        self._match_day = parsed.match_day
         self._days_by_shape: dict[tuple[int, int], tuple[int, ...]] = {}
         # 28 years hold every pair of leap day and weekday.
         if not any(self._days(year, month) for year in range(2000, 2028) for month in self._months):
@@ -123,33 +139,21 @@ class CronPlan:
         shape = _month_shape(year, month)
         days = self._days_by_shape.get(shape)
         if days is None:
-            days = tuple(day for day in range(1, shape[1] + 1) if self._match_day(date(year, month, day)))
+            ruled = {rule.day(shape[1], shape[0]) for rule in self.rules}
+            days = tuple(day for day in range(1, shape[1] + 1) if self._match_day(date(year, month, day), day in ruled))
             self._days_by_shape[shape] = days
         return days
 
-
-def split_fields(expression: str) -> list[str]:
-    """Return the fields of an expression in upper case, aliases resolved; their number is not checked.
-
-    Raises:
-        TriggerError: for what cannot be an expression at all: too long, not ASCII, an unknown alias.
-    """
-    if len(expression) > _LONGEST_EXPRESSION:
-        raise TriggerError("expression", f"has {len(expression)} characters, at most {_LONGEST_EXPRESSION} are allowed")
-    if not expression.isascii():
-        raise TriggerError("expression", "has characters outside ASCII")
-    text = expression.strip()
-    if text.startswith("@"):
-        known = ALIASES.get(text.lower())
-        if known is None:
-            raise TriggerError("expression", f"{text[:24]} is not supported, use one of {', '.join(ALIASES)}")
-        text = known
-    return text.upper().split()
+    def _match_day(self, day: date, ruled: bool) -> bool:
+        by_day = ruled or (not self.only_rules and self.parsed.match_dom(day))
+        if self.either_day:
+            return by_day or self.parsed.match_dow(day)
+        return by_day and self.parsed.match_dow(day)
 
 
 # At most 20 MB.
 plan = lru_cache(maxsize=4096)(CronPlan)
-"""`CronPlan` of an expression; the most recently used ones are kept."""
+"""`CronPlan` of an expression and a seed; the most recently used ones are kept."""
 
 
 def next_match(expression: CronPlan, place: tzinfo, after: datetime) -> datetime | None:

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+
+from .days import split_days
+from .fields import FIELDS, Field, is_number, shorten
 
 NEVER = "never fires: no month it names has such a day"
-
-
-class _Field(NamedTuple):
-    name: str
-    low: int
-    high: int
-    names: tuple[str, ...] = ()
-
-
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-_FIELDS = (
-    _Field("second", 0, 59),
-    _Field("minute", 0, 59),
-    _Field("hour", 0, 23),
-    _Field("day of month", 1, 31),
-    _Field("month", 1, 12, _MONTHS),
-    _Field("weekday", 0, 7, _WEEKDAYS),
-)
 
 
 def diagnose(fields: list[str]) -> str:
@@ -32,12 +16,16 @@ def diagnose(fields: list[str]) -> str:
     Args:
         fields: the expression in upper case, split at blanks.
     """
+    if len(fields) > 5 and any(text.startswith(("/", "./", "../")) for text in fields[5:]):
+        return "has a command behind the five fields; leave it out"
+    if len(fields) == 7 or (len(fields) == 6 and re.match(r"(19|20)\d\d\b", fields[5])):
+        return "a field for years is not known; use start_at and end_at"
     if len(fields) not in (5, 6):
         return (
             "expected 5 fields (minute hour day month weekday), or 6 with seconds first, or an alias such as @daily; "
             f"got {len(fields)}"
         )
-    for text, field in zip(fields, _FIELDS[-len(fields) :], strict=True):
+    for text, field in zip(fields, FIELDS[-len(fields) :], strict=True):
         for term in text.split(","):
             problem = _problem(term, field)
             if problem:
@@ -45,17 +33,12 @@ def diagnose(fields: list[str]) -> str:
     return NEVER
 
 
-def shorten(text: str) -> str:
-    """Return user's text quoted, and cut to what fits in a message."""
-    return repr(text if len(text) <= 24 else text[:21] + "...")
-
-
-def _problem(term: str, field: _Field) -> str | None:
+def _problem(term: str, field: Field) -> str | None:
     """Return what is wrong with one item of a field's comma-separated list, if anything."""
     if not term:
         return "a comma needs a value on both sides"
     if "?" in term:
-        return "? is not known here, write *"
+        return "? stands alone, for the day of month or the weekday; elsewhere write *"
     if field.name == "weekday" and "#" in term:
         day, nth = term.split("#", 1)
         if nth not in ("1", "2", "3", "4", "5"):
@@ -63,10 +46,12 @@ def _problem(term: str, field: _Field) -> str | None:
         return _value_problem(day, field)
     if field.name == "weekday" and term.endswith("L"):
         return None if term[:-1] in tuple("01234567") else "write the last Friday as 5L, with a number from 0 to 7"
-    if field.name == "day of month" and term in ("L", "LW"):
-        return None
+    if field.name == "day of month" and ("L" in term or "W" in term):
+        return _day_problem(term, field)
+    if term == "W" or re.fullmatch(r"\d+W", term):
+        return f"{shorten(term)}: W, the weekday nearest to a day, belongs to the day of month"
     head, slash, step = term.partition("/")
-    if slash and (not _is_number(step) or int(step) == 0):
+    if slash and (not is_number(step) or int(step) == 0):
         return f"{shorten(term)}: a step is a whole number from 1"
     if head == "*":
         return None
@@ -82,10 +67,24 @@ def _problem(term: str, field: _Field) -> str | None:
     return None
 
 
-def _value_problem(text: str, field: _Field) -> str | None:
+def _day_problem(term: str, field: Field) -> str | None:
+    if term in ("L", "LW") or split_days(term)[1]:
+        return None
+    number = re.fullmatch(r"(\d+)W", term)
+    if number:
+        return _value_problem(number[1], field)
+    if re.fullmatch(r"L-\d+W?", term):
+        return f"{shorten(term)}: L-n is n days before the last of the month, n is at most 30"
+    return (
+        f"{shorten(term)}: write L for the last day, L-3 for three days before it, LW for the last Monday-to-Friday day, "
+        "15W for the one nearest to the 15th"
+    )
+
+
+def _value_problem(text: str, field: Field) -> str | None:
     if text in field.names:
         return None
-    if not _is_number(text):
+    if not is_number(text):
         names = f" or a name {field.names[0]} to {field.names[-1]}" if field.names else ""
         return f"{shorten(text)} is not a number from {field.low} to {field.high}{names}"
     if int(text) > field.high:
@@ -95,11 +94,7 @@ def _value_problem(text: str, field: _Field) -> str | None:
     return None
 
 
-def _value(text: str, field: _Field) -> int:
+def _value(text: str, field: Field) -> int:
     if text in field.names:
         return field.names.index(text) + (1 if field.name == "month" else 0)
     return int(text)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()

@@ -23,7 +23,7 @@ def next_fire_time(trigger: Trigger, after: datetime) -> datetime | None:
         after: an aware instant.
 
     Raises:
-        ValueError: if `after` is naive, or an interval has no `start_at` (see `anchored`).
+        ValueError: if `after` is naive, an interval has no `start_at`, or `H` has no seed (see `anchored`).
         TriggerError: if the expression or zone is not valid, e.g. a zone that a new release has dropped.
     """
     if after.tzinfo is None:
@@ -47,7 +47,10 @@ def next_fire_time(trigger: Trigger, after: datetime) -> datetime | None:
 def _next_cron(trigger: Cron, after: datetime) -> datetime | None:
     if trigger.start_at is not None and after < trigger.start_at:
         after = trigger.start_at - _TICK
-    return next_match(plan(trigger.expression), zone(trigger.timezone), after)
+    ready = plan(trigger.expression, trigger.seed)
+    if ready.drawn and trigger.seed is None:
+        raise ValueError("an expression with H or ~ has no fire times without a seed; see anchored()")
+    return next_match(ready, zone(trigger.timezone), after)
 
 
 def _next_interval(trigger: Interval, after: datetime) -> datetime:

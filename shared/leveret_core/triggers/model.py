@@ -28,11 +28,14 @@ class Cron(msgspec.Struct, frozen=True, tag_field="kind", tag="cron"):
     """Due whenever the clock on a wall in `timezone` matches a cron expression.
 
     Args:
-        expression: five fields (minute hour day month weekday), six with seconds first, or an alias such as `@daily`.
+        expression: five fields (minute hour day month weekday), six with seconds first, or an alias such as `@daily`. As
+            users write it, a zone may stand in front (`CRON_TZ=Europe/Berlin 0 6 * * *`), and it may be `@every 5m`:
+            `validate` and `decode` turn the first into `timezone` and the second into an `Interval`.
         timezone: IANA name, e.g. `"Europe/Berlin"`.
         start_at: nothing is due before this instant.
         end_at: nothing is due after this instant.
         jitter: seconds over which starts are spread; never early.
+        seed: decides what `H` and `~` stand for. `anchored` fills in the job's name where the user left it out.
     """
 
     expression: str
@@ -40,6 +43,7 @@ class Cron(msgspec.Struct, frozen=True, tag_field="kind", tag="cron"):
     start_at: datetime | None = None
     end_at: datetime | None = None
     jitter: float = 0.0
+    seed: str | None = None
 
 
 class Interval(msgspec.Struct, frozen=True, tag_field="kind", tag="interval"):

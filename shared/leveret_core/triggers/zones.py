@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from importlib import import_module
@@ -10,11 +9,15 @@ from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 from .model import TriggerError
+from .zone_hints import hint_for
 
 TZDATA_VERSION: str = import_module("tzdata").IANA_VERSION
 """Release of the zone rules in use, e.g. `"2026a"`: fire times are a function of it too."""
 
-_LONGEST_NAME = 64
+
+_DAYS_AHEAD = 2 * 366
+# Any zone's wall time is then still within the year 9999.
+_LAST_SECOND = int(datetime(9999, 12, 30, tzinfo=UTC).timestamp())
 
 
 @lru_cache(maxsize=1)
@@ -36,24 +39,9 @@ def zone(name: str) -> tzinfo:
     if name == "UTC":
         return UTC
     if name not in zone_names():
-        raise TriggerError("timezone", _unknown(name))
+        raise TriggerError("timezone", hint_for(name, zone_names()))
     with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as rules:
         return ZoneInfo.from_file(rules, key=name)
-
-
-def _unknown(name: str) -> str:
-    if not name or len(name) > _LONGEST_NAME:
-        return "expected an IANA zone name such as Europe/Berlin"
-    # Whoever writes `berlin` or `new york` knows the city; only then it is a matter of spelling.
-    wanted = name.replace(" ", "_").lower()
-    by_lower = {known.lower(): known for known in zone_names()}
-    close = [known for lower, known in sorted(by_lower.items()) if lower == wanted or lower.endswith("/" + wanted)]
-    if not close:
-        # Comparing with all 600 names takes long for a request, and few misspellings change the length by much.
-        likely = [lower for lower in by_lower if abs(len(lower) - len(wanted)) <= 2]
-        close = [by_lower[lower] for lower in difflib.get_close_matches(wanted, likely, n=2, cutoff=0.8)]
-    hint = f"; did you mean {' or '.join(close[:3])}?" if close else "; use an IANA name such as Europe/Berlin"
-    return f"{name!r} is not a known time zone{hint}"
 
 
 def utc_offsets(wall: datetime, place: tzinfo) -> tuple[timedelta, timedelta]:
@@ -91,6 +79,30 @@ def clock_change(wall: datetime, place: tzinfo) -> datetime:
         else:
             high = middle
     return datetime.fromtimestamp(high, UTC)
+
+
+def clock_change_after(place: tzinfo, after: datetime) -> datetime | None:
+    """Return the instant (UTC) of the first clock change after a given one; None when there is none within two years.
+
+    Args:
+        place: the zone.
+        after: an aware instant.
+    """
+    # zoneinfo does not tell its changes. Two within a day have never been.
+    low = int(after.timestamp())
+    for _ in range(_DAYS_AHEAD):
+        high = min(low + 86_400, _LAST_SECOND)
+        offset = datetime.fromtimestamp(low, place).utcoffset()
+        if datetime.fromtimestamp(high, place).utcoffset() != offset:
+            while high - low > 1:
+                middle = (low + high) // 2
+                if datetime.fromtimestamp(middle, place).utcoffset() == offset:
+                    low = middle
+                else:
+                    high = middle
+            return datetime.fromtimestamp(high, UTC)
+        low = high
+    return None
 
 
 def instant(wall: datetime, place: tzinfo) -> datetime:

@@ -18,13 +18,49 @@ def test_preview_prints_the_fire_times_across_a_clock_change_and_needs_no_server
 
     assert done.code == 0
     assert done.err == ""
-    assert done.json() == {
-        "fire_times": [
-            {"utc": "2026-03-28T01:30:00Z", "local": "2026-03-28T02:30:00+01:00"},
-            {"utc": "2026-03-29T01:00:00Z", "local": "2026-03-29T03:00:00+02:00"},
-            {"utc": "2026-03-30T00:30:00Z", "local": "2026-03-30T02:30:00+02:00"},
-        ]
-    }
+    times = [
+        {"utc": "2026-03-28T01:30:00Z", "local": "2026-03-28T02:30:00+01:00"},
+        {"utc": "2026-03-29T01:00:00Z", "local": "2026-03-29T03:00:00+02:00", "clock": "skipped"},
+        {"utc": "2026-03-30T00:30:00Z", "local": "2026-03-30T02:30:00+02:00"},
+    ]
+    found = done.json()
+    assert found["fire_times"] == times
+    assert found["description"] == "every day at 02:30 Europe/Berlin"
+    assert found["notes"] == []
+    assert found["next_clock_change"]["utc"] == times[1]["utc"]
+
+
+def test_a_daily_schedule_shows_the_next_clock_change_without_being_asked() -> None:
+    done = command("schedule", "preview", "30 2 * * *", "--tz", "Europe/Berlin", "--after", "2025-11-01", "--count", "1")
+
+    assert "in place of a time that the clock skips" in done.out
+    assert "the clock goes from 2026-03-29T02:00:00+01:00 to 2026-03-29T03:00:00+02:00" in done.err
+
+
+def test_until_ends_the_list() -> None:
+    done = command("schedule", "preview", "0 * * * *", "--after", "2026-01-01", "--until", "2026-01-01T12:00", "--json")
+
+    assert [each["utc"][11:13] for each in done.json()["fire_times"]] == [f"{hour:02d}" for hour in range(1, 13)]
+
+
+def test_what_is_drawn_needs_the_name_of_the_job() -> None:
+    refused = command("schedule", "preview", "H 3 * * *")
+    (first,), (second,) = (
+        command("schedule", "preview", "H 3 * * *", "--name", name, "--count", "1", "--json").json()["fire_times"]
+        for name in ("report", "backup")
+    )
+
+    assert refused.code == 2
+    assert refused.err.startswith("leveret: --name: is needed")
+    assert first["utc"][14:] != second["utc"][14:]
+
+
+def test_it_takes_what_cron_users_write() -> None:
+    zone = command("schedule", "preview", "CRON_TZ=Asia/Tokyo 0 6 15W * *", "--after", "2026-08-01", "--count", "1", "--json")
+    every = command("schedule", "preview", "@every 90m", "--json")
+
+    assert zone.json()["fire_times"][0]["local"] == "2026-08-14T06:00:00+09:00"
+    assert every.json()["description"] == "every 1 hour 30 minutes"
 
 
 def test_after_with_an_offset_is_an_instant_and_is_itself_excluded() -> None:
@@ -53,6 +89,8 @@ def test_without_json_it_prints_a_table_and_puts_the_schedule_into_words() -> No
         (("* * *",), "expression"),
         (("* * * * *", "--tz", "Europe/Nowhere"), "timezone"),
         (("* * * * *", "--after", "tomorrow"), "after"),
+        (("* * * * *", "--until", "tomorrow"), "until"),
+        (("TZ=Asia/Tokyo * * * * *", "--tz", "UTC"), "expression"),
     ],
 )
 def test_what_is_wrong_is_named(args: tuple[str, ...], field: str) -> None:

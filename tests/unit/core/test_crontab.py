@@ -56,7 +56,8 @@ def test_a_users_crontab_becomes_jobs_and_a_list_of_problems() -> None:
         {
             "name": "mail-s-hello-team",
             "type": "shell.run",
-            "description": "From a crontab: cron */15 9-17 * * mon-fri Europe/Berlin",
+            "description": "From a crontab: every 15 minutes from 09:00 to 17:59, every weekday (Monday to Friday) "
+            "Europe/Berlin",
             "payload": {"command": 'mail -s "hello" team', "stdin": "Dear all,\n100% done\n", "env": env},
             "trigger": {"kind": "cron", "expression": "*/15 9-17 * * mon-fri", "timezone": "Europe/Berlin"},
         },

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import pytest
 
@@ -136,3 +136,59 @@ def test_fire_times_are_those_of_the_clock_on_the_wall(name: str) -> None:
     dice = random.Random(name)
     for change in changes if EXHAUSTIVE else changes[:2]:
         check_around(name, change, dice, count=10 if EXHAUSTIVE else 25)
+
+
+def days_told_by_the_calendar(term: str, year: int, month: int) -> set[int]:
+    """The days of `15W`, `L-3`, `L-3W` or `LW`: of all working days of the month, the one with the least distance."""
+    in_month = [date(year, month, 1) + timedelta(days=more) for more in range(31)]
+    in_month = [day for day in in_month if day.month == month]
+    bare = term.removesuffix("W")
+    number = len(in_month) - int(bare[2:] or 0) if bare.startswith("L") else int(bare)
+    if not 1 <= number <= len(in_month):
+        return set()
+    if not term.endswith("W"):
+        return {number}
+    return {min((day for day in in_month if day.isoweekday() <= 5), key=lambda day: abs(day.day - number)).day}
+
+
+@pytest.mark.parametrize(
+    "term", [*(f"{day}W" for day in range(1, 32)), *(f"L-{n}" for n in range(31)), "L-1W", "L-2W", "L-30W", "LW"]
+)
+def test_days_told_by_the_end_of_the_month_or_by_weekdays_are_those_of_the_calendar(term: str) -> None:
+    first, last = 2024, 2052
+    months = [(year, month) for year in range(first, last) for month in range(1, 13)]
+    expected = [
+        datetime(year, month, day, 7, 5, tzinfo=UTC)
+        for year, month in months
+        for day in sorted(days_told_by_the_calendar(term, year, month))
+    ]
+    until = datetime(last, 1, 1, tzinfo=UTC)
+    assert fire_times_between(Cron(f"5 7 {term} * *"), datetime(first, 1, 1, tzinfo=UTC), until, 10_000) == expected
+    # Beside plain days, and with a weekday of which either is enough.
+    both = fire_times_between(Cron(f"5 7 {term},10 * TUE#2"), datetime(first, 1, 1, tzinfo=UTC), until, 10_000)
+    assert both == [
+        datetime(year, month, day, 7, 5, tzinfo=UTC)
+        for year, month in months
+        for day in sorted(days_told_by_the_calendar(term, year, month) | {10} | second_tuesday(year, month))
+    ]
+
+
+def second_tuesday(year: int, month: int) -> set[int]:
+    return {day for day in range(8, 15) if date(year, month, day).isoweekday() == 2}
+
+
+# 2026: 15 August is a Saturday, 15 November a Sunday, 1 August a Saturday, 31 May a Sunday.
+@pytest.mark.parametrize(
+    ("expression", "day"),
+    [
+        ("0 0 15W 8 *", 14),
+        ("0 0 15W 11 *", 16),
+        ("0 0 1W 8 *", 3),
+        ("0 0 31W 5 *", 29),
+        ("0 0 LW 5 *", 29),
+        ("0 0 L-3 2 *", 25),
+    ],
+)
+def test_the_weekday_nearest_to_a_day_stays_in_the_month(expression: str, day: int) -> None:
+    (fire,) = fire_times_between(Cron(expression), datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC), 9)
+    assert fire.day == day

@@ -65,7 +65,26 @@ five = st.tuples(
     fields(1, 12, st.sampled_from(MONTHS)),
     fields(0, 7, weekdays),
 ).map(" ".join)
-expressions = st.one_of(five, st.tuples(fields(0, 59), five).map(" ".join))
+# What cronsim does not know: days told by the end of the month or by weekdays, `?`, and what is drawn.
+day_rules = st.one_of(
+    st.integers(1, 31).map("{}W".format), st.integers(0, 27).map("L-{}".format), st.integers(0, 27).map("L-{}W".format)
+)
+
+
+def drawn(low: int, high: int) -> st.SearchStrategy[str]:
+    pairs = st.tuples(st.integers(low, high), st.integers(low, high)).map(sorted)
+    whole = st.one_of(st.just("H"), st.just("~"), pairs.map("H({0[0]}-{0[1]})".format), pairs.map("{0[0]}~{0[1]}".format))
+    return st.one_of(whole, st.tuples(whole, st.integers(1, high)).map("{0[0]}/{0[1]}".format))
+
+
+ours = st.tuples(
+    st.one_of(fields(0, 59), drawn(0, 59)),
+    st.one_of(fields(0, 23), drawn(0, 23)),
+    st.one_of(fields(1, 31, day_rules), day_rules, st.just("?"), drawn(1, 28)),
+    st.one_of(fields(1, 12), st.just("H")),
+    st.one_of(fields(0, 7, weekdays), st.just("?"), st.just("H")),
+).map(" ".join)
+expressions = st.one_of(five, ours, st.tuples(fields(0, 59), five).map(" ".join))
 # To the microsecond, over 18 years.
 instants = st.integers(0, 18 * 365 * 86_400 * 10**6).map(
     lambda offset: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(microseconds=offset)
@@ -76,7 +95,7 @@ ids = st.one_of(st.uuids(), st.integers(0, 2**63))
 
 
 def valid_cron(expression: str, timezone: str) -> Cron:
-    trigger = Cron(expression, timezone)
+    trigger = Cron(expression, timezone, seed="some-job")
     error = error_of(trigger)
     # The only thing that can be wrong with what is made here.
     assert error is None or error.message.startswith("never fires"), (expression, error)
@@ -106,6 +125,63 @@ def test_fire_times_strictly_increase_and_do_not_depend_on_where_one_starts(
         assert next_fire_time(trigger, following - timedelta(microseconds=1)) == following
         assert next_fire_time(trigger, time + (following - time) / 2) == following
     assert describe(trigger)
+
+
+@some
+@given(ours, st.text(st.sampled_from("abc-19"), min_size=1, max_size=6), instants)
+def test_what_is_drawn_depends_on_the_seed_alone(expression: str, seed: str, after: datetime) -> None:
+    # What draws a day that its month does not have is refused.
+    assume(error_of(Cron(expression)) is None and error_of(Cron(expression, seed=seed)) is None)
+    trigger = anchored(validate(Cron(expression)), after, seed)
+    assert isinstance(trigger, Cron)
+    assert trigger.seed == (seed if "H" in expression or "~" in expression else None)
+    assert decode(encode(trigger)) == trigger, "a seed is kept where it is stored"
+    again = anchored(validate(Cron(expression)), after + timedelta(days=1), seed)
+    assert fire_times(again, after, 3) == fire_times(trigger, after, 3)
+
+
+@pytest.mark.parametrize(
+    ("expression", "minutes"),
+    [
+        ("H * * * *", range(60)),
+        ("~ * * * *", range(60)),
+        ("H(10-19) * * * *", range(10, 20)),
+        ("10~19 * * * *", range(10, 20)),
+        ("~4 * * * *", range(5)),
+        ("55~ * * * *", range(55, 60)),
+    ],
+)
+def test_names_are_spread_over_all_that_may_be_drawn_and_no_further(expression: str, minutes: range) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    drawn = {
+        fire_times(anchored(Cron(expression), start, f"job-{number}"), start - timedelta(seconds=1), 1)[0].minute
+        for number in range(600)
+    }
+    assert drawn == set(minutes)
+
+
+def test_a_step_keeps_its_distance_from_where_it_was_drawn_to_begin() -> None:
+    start = datetime(2025, 12, 31, 23, 59, 59, tzinfo=UTC)
+    firsts = set[int]()
+    for number in range(100):
+        times = fire_times(anchored(Cron("H(0-29)/10 * * * *"), start, f"job-{number}"), start, 3)
+        assert [later - earlier for earlier, later in pairwise(times)] == [timedelta(minutes=10)] * 2
+        assert times[-1].minute < 30
+        firsts.add(times[0].minute)
+    assert firsts == set(range(10))
+
+
+def test_a_drawn_day_is_one_that_every_month_has() -> None:
+    start = datetime(2026, 2, 1, tzinfo=UTC) - timedelta(seconds=1)
+    triggers = [anchored(Cron("0 0 H * *"), start, f"job-{number}") for number in range(300)]
+    assert {fire_times(trigger, start, 1)[0].day for trigger in triggers} == set(range(1, 29))
+    assert {fire_times(trigger, start, 1)[0].month for trigger in triggers} == {2}
+
+
+def test_without_a_seed_there_is_nothing_to_go_by() -> None:
+    with pytest.raises(ValueError, match="without a seed"):
+        next_fire_time(Cron("H * * * *"), datetime(2026, 1, 1, tzinfo=UTC))
+    assert describe(Cron("H * * * *")).endswith("the job's name decides what H and ~ stand for")
 
 
 @some
@@ -176,10 +252,10 @@ def test_the_json_form_holds_all_of_a_trigger(trigger: Trigger) -> None:
 
 
 @some
-@given(st.text(st.sampled_from("0123456789*/,-#LW? @SUNJAfri"), max_size=40) | st.text(max_size=40))
+@given(st.text(st.sampled_from("0123456789*/,-#LW? @SUNJAfriH~()=TZevry"), max_size=40) | st.text(max_size=40))
 def test_any_text_is_an_expression_or_an_error_that_names_the_field(text: str) -> None:
     error = error_of(Cron(text))
-    assert error is None or (error.field == "expression" and len(error.message) < 200)
+    assert error is None or (error.field in ("expression", "every") and len(error.message) < 200)
 
 
 HOSTILE = [
@@ -198,6 +274,14 @@ HOSTILE = [
     "9" * 10_000 + " * * * *",
     "9" * 500 + " * * * *",
     "0/" * 250,
+    "H(" * 250,
+    "~," * 250 + " * * * *",
+    "H/99999999999 * * * *",
+    "999999999~ * * * *",
+    "@every " + "9" * 400 + "h",
+    "@every " + "1h" * 250 + "x",
+    "CRON_TZ=" + "x" * 500,
+    "TZ=UTC " * 60,
     "٣ * * * *",
     "* * * * *\x00",
 ]
@@ -232,11 +316,11 @@ def test_the_next_fire_time_is_cheap_enough_for_a_burst() -> None:
 
 def test_an_interval_is_anchored_when_it_is_made() -> None:
     now = datetime(2026, 1, 1, 6, 0, 0, 250_000, tzinfo=UTC)
-    whole = anchored(Interval(60), now)
+    whole = anchored(Interval(60), now, "job")
     assert whole == Interval(60, start_at=now.replace(microsecond=0))
     assert next_fire_time(whole, now) == datetime(2026, 1, 1, 6, 1, tzinfo=UTC)
-    assert anchored(Interval(0.5), now) == Interval(0.5, start_at=now)
-    assert anchored(whole, now + timedelta(days=1)) == whole
-    assert anchored(Manual(), now) == Manual()
+    assert anchored(Interval(0.5), now, "job") == Interval(0.5, start_at=now)
+    assert anchored(whole, now + timedelta(days=1), "job") == whole
+    assert anchored(Manual(), now, "job") == Manual()
     with pytest.raises(ValueError, match="anchored"):
         next_fire_time(Interval(60), now)

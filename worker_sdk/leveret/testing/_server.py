@@ -17,9 +17,9 @@ from leveret.testing._records import Job, Occurrence
 from leveret.testing._settlement import Settlement
 from leveret_core.errors import Conflict
 from leveret_core.job_definition import JobDefinition
-from leveret_core.planning import CATCH_UP_LIMIT, DueJob, first_due, plan
+from leveret_core.planning import CATCH_UP_LIMIT, DueJob, first_due, plan, settled
 from leveret_core.states import FINAL, State
-from leveret_core.triggers import anchored, fire_delay, next_fire_time
+from leveret_core.triggers import fire_delay, next_fire_time
 
 MICRO = timedelta(microseconds=1)
 
@@ -64,7 +64,9 @@ class Server:
         """Make a job that is due from now on."""
         if definition.name in self.jobs:
             raise Conflict(f"there is a job named {definition.name} already")
-        definition = msgspec.structs.replace(definition, trigger=anchored(definition.trigger, self._clock.now))
+        definition = msgspec.structs.replace(
+            definition, trigger=settled(definition.trigger, None, self._clock.now, definition.name)
+        )
         due = first_due(definition.trigger, self._clock.now)
         job = self.jobs[definition.name] = Job(len(self.jobs) + 1, definition, due)
         return job
