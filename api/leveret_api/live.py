@@ -17,6 +17,7 @@ import socketio
 from socketio.exceptions import ConnectionRefusedError as Refused
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from leveret_api.live_packets import REFUSED, ClientPacket, is_frame
 from leveret_api.metrics import Metrics
 from leveret_api.origin import same_origin
 from leveret_api.pending import Pending
@@ -33,6 +34,7 @@ MAX_WATCHED = 20
 """Occurrences whose logs one client watches, at most."""
 MAX_MESSAGE = 4_096
 """Bytes of a message from a client, at most."""
+_WANTED = 'send {"occurrence": id}'
 
 
 class Live:
@@ -59,11 +61,16 @@ class Live:
             max_http_buffer_size=MAX_MESSAGE,
             always_connect=True,
             async_handlers=False,
+            serializer=ClientPacket,
+            # Their own loggers write to a handler of their own, past our formats.
+            logger=_quiet("socketio"),
+            engineio_logger=_quiet("engineio"),
         )
         self._server.on("connect", self._connected)
         self._server.on("disconnect", self._disconnected)
         self._server.on("watch", self._watch)
         self._server.on("unwatch", self._unwatch)
+        self._server.on(REFUSED, self._refused)
         self._pending = Pending()
         self._dirty = asyncio.Event()
         self._watched: dict[str, set[int]] = {}
@@ -133,11 +140,14 @@ class Live:
             self._forget(occurrence)
         self._metrics.live_clients.set(len(self._watched))
 
-    async def _watch(self, sid: str, data: object = None) -> dict[str, Any]:
+    async def _refused(self, _: str, why: str) -> dict[str, Any]:
+        return {"ok": False, "error": why}
+
+    async def _watch(self, sid: str, data: object) -> dict[str, Any]:
         occurrence = _occurrence_in(data)
         watched = self._watched.get(sid)
         if occurrence is None or watched is None:
-            return {"ok": False, "error": 'send {"occurrence": id}'}
+            return {"ok": False, "error": _WANTED}
         if occurrence not in watched:
             if len(watched) >= MAX_WATCHED:
                 return {"ok": False, "error": f"at most {MAX_WATCHED} occurrences can be watched"}
@@ -149,6 +159,8 @@ class Live:
     async def _unwatch(self, sid: str, data: object = None) -> dict[str, Any]:
         watched = self._watched.get(sid, set())
         occurrence = _occurrence_in(data)
+        if occurrence is None and data is not None:
+            return {"ok": False, "error": _WANTED + ", or nothing to unwatch all"}
         for left in list(watched) if occurrence is None else [occurrence]:
             if left in watched:
                 watched.discard(left)
@@ -190,7 +202,8 @@ class _Bounded:
             try:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
                 done = [wait for wait in waits if wait.done() and not cut.is_set()]
-                return done[0].result() if done else {"type": "websocket.disconnect", "code": 1013}  # type: ignore[return-value]
+                message: Message | None = done[0].result() if done else None  # type: ignore[assignment]
+                return message if message is not None and is_frame(message) else {"type": "websocket.disconnect", "code": 1013}
             finally:
                 for wait in waits:
                     wait.cancel()
@@ -206,9 +219,16 @@ def _may_connect(_: str | None, environ: dict[str, Any]) -> bool:
 def _occurrence_in(data: object) -> int | None:
     if isinstance(data, dict):
         occurrence: object = data.get("occurrence")
-        if isinstance(occurrence, int) and not isinstance(occurrence, bool):
+        if isinstance(occurrence, int) and not isinstance(occurrence, bool) and 0 < occurrence < 2**63:
             return occurrence
     return None
+
+
+def _quiet(name: str) -> logging.Logger:
+    logger = log.getChild(name)
+    # What they tell below is of single clients, and at any rate that those like.
+    logger.setLevel(logging.ERROR)
+    return logger
 
 
 def _room(occurrence: int) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import os
 import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -147,9 +149,9 @@ async def test_logs_are_told_to_those_who_watch(hints: Hints, url: str) -> None:
 async def test_what_one_client_watches_is_bounded_and_forgotten_when_it_leaves(hints: Hints, url: str) -> None:
     async with live_client(url) as stays:
         async with live_client(url) as client:
-            for occurrence in range(live.MAX_WATCHED):
+            for occurrence in range(1, live.MAX_WATCHED + 1):
                 assert (await client.ask("watch", {"occurrence": occurrence}))["ok"]
-            assert (await client.ask("watch", {"occurrence": 0}))["ok"]
+            assert (await client.ask("watch", {"occurrence": 1}))["ok"]
             assert not (await client.ask("watch", {"occurrence": 999}))["ok"]
             for nonsense in (None, {}, {"occurrence": "5"}, {"occurrence": True}, [5], {"occurrence": None}):
                 assert not (await client.ask("watch", nonsense))["ok"]
@@ -199,8 +201,39 @@ async def test_only_websockets_are_served(url: str) -> None:
         assert answer.status_code == 400
 
 
-@pytest.mark.parametrize("frame", ["x" * 100_000, "42" + "[" * 3_000, "4", "9", "42{", '42["watch"', "451-", "4" + "x" * 5_000])
-async def test_a_client_that_sends_nonsense_harms_only_itself(hints: Hints, url: str, frame: str) -> None:
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "x" * 100_000,
+        "42" + "[" * 3_000,
+        "4",
+        "9",
+        "x",
+        "",
+        "42{",
+        '42["watch"',
+        "451-",
+        '451-["watch",{"_placeholder":true,"num":0}]',
+        "4" + "x" * 5_000,
+        "43[]",
+        "431[1]",
+        "44{}",
+        "42[]",
+        "42[5]",
+        "42{}",
+        "42",
+        '42["\\ud800"]',
+        "4" + "2" * 300,
+        '2["x"]',
+        "40",
+        "40/other,",
+        b"\x04",
+        b"4",
+    ],
+)
+async def test_a_client_that_sends_nonsense_harms_only_itself(
+    hints: Hints, url: str, frame: str | bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     async with live_client(url) as good:
         async with live_client(url) as bad:
             await bad.send_raw(frame)
@@ -208,6 +241,65 @@ async def test_a_client_that_sends_nonsense_harms_only_itself(hints: Hints, url:
             await eventually(changes(good, 1))
         hints.send(Hint("workers"))
         await eventually(changes(good, 2))
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("event", ["connect", "disconnect", "*", "message", "refused", "__class__", "_connected", 5, None])
+async def test_events_that_are_not_listed_run_nothing(url: str, event: Any, hints: Hints) -> None:
+    async with live_client(url) as client:
+        assert (await client.ask("watch", {"occurrence": 5}))["ok"]
+        answer = await client.ask(event, {"forged": True}, None)
+        assert (answer["ok"], "events are watch, unwatch" in answer["error"]) == (False, True)
+        # It is still connected, was greeted once, and watches what it watched.
+        hints.send(Hint("logs", (5,)))
+        await eventually(lambda: client.heard("logs") != [])
+        assert len(client.heard("hello")) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "arguments"),
+    [
+        ("watch", ({"occurrence": 2}, 3)),
+        ("watch", ()),
+        ("watch", ({"occurrence": 0},)),
+        ("watch", ({"occurrence": -1},)),
+        ("watch", ({"occurrence": 2**63},)),
+        ("watch", ({"occurrence": 1.5},)),
+        ("unwatch", ({"occurrence": 2}, 3)),
+        ("unwatch", ("all",)),
+        ("unwatch", ({"occurrence": "2"},)),
+    ],
+)
+async def test_wrong_arguments_are_answered(
+    url: str, hints: Hints, event: str, arguments: tuple[Any, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with live_client(url) as client:
+        assert (await client.ask("watch", {"occurrence": 2}))["ok"]
+        answer = await client.ask(event, *arguments)
+        assert (answer["ok"], bool(answer["error"])) == (False, True)
+        hints.send(Hint("logs", (2,)))
+        await eventually(lambda: client.heard("logs") != [])
+    assert caplog.records == []
+
+
+async def test_connecting_twice_counts_once(hints: Hints) -> None:
+    metrics = Metrics()
+    updates = Live(hints, metrics)
+    await updates.start()
+    async with serving(updates.mount(nothing_else)) as url:
+        async with live_client(url) as client:
+            for _ in range(5):
+                await client.send_raw("40")
+            assert (await client.ask("watch", {"occurrence": 2}))["ok"]
+            assert clients_of(metrics) == 1
+        await eventually(lambda: clients_of(metrics) == 0)
+    await updates.stop()
+
+
+def test_what_the_libraries_log_goes_through_our_formats(hints: Hints) -> None:
+    Live(hints, Metrics())
+    for name in ("socketio", "socketio.server", "engineio", "engineio.server"):
+        assert logging.getLogger(name).handlers == [], name
 
 
 async def test_more_dashboards_than_a_replica_serves_are_turned_away(

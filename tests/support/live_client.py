@@ -27,16 +27,16 @@ class LiveClient:
         """The messages of one kind."""
         return [data for name, data in self.told if name == event]
 
-    async def ask(self, event: str, *data: Any) -> Any:
+    async def ask(self, event: Any, *data: Any) -> Any:
         """Send an event and wait for its answer."""
         number = len(self._acks)
         self._acks[number] = asyncio.get_running_loop().create_future()
         await self._socket.send(f"42{number}{json.dumps([event, *data])}")
         return await asyncio.wait_for(self._acks[number], 5)
 
-    async def send_raw(self, text: str) -> None:
+    async def send_raw(self, frame: str | bytes) -> None:
         """Send a frame as it is."""
-        await self._socket.send(text)
+        await self._socket.send(frame)
 
     async def listen(self) -> None:
         """Read until the connection ends."""
