@@ -29,6 +29,9 @@ WORKER_PERMISSIONS = (
 )
 """What a worker's user needs, as regular expressions for `rabbitmqctl set_permissions`: configure, write, read."""
 
+SERVER_PERMISSIONS = (r"^leveret\..*", r"^(leveret\..*|amq\.default)$", r"^leveret\..*")
+"""What a server's user needs, likewise. Answers to workers go by way of the default exchange, `amq.default`."""
+
 
 def durable_queue_arguments() -> dict[str, Any]:
     """Arguments of the queues of jobs and events: quorum, nothing dropped, what cannot be delivered goes to `leveret.dead`."""

@@ -664,6 +664,80 @@ async def test_a_worker_gets_along_with_the_permissions_named_for_it(own: OwnRab
     assert worker.problem is None
 
 
+async def a_server_with(own: OwnRabbit, *permissions: str) -> RabbitServerBroker:
+    """A server's broker as a user of its own with these permissions; it answers requests and takes events."""
+    name = f"server-{random.getrandbits(32):x}"
+    await own.ctl("add_user", name, "secret")
+    await own.ctl("set_permissions", "-p", own.url.rpartition("/")[2], name, *permissions)
+    server = await own.server(own.url.replace("leveret:leveret@", f"{name}:secret@"))
+    await server.serve_claims(answer_all)
+    return server
+
+
+async def test_a_server_gets_along_with_the_permissions_named_for_it(own: OwnRabbit) -> None:
+    server = await a_server_with(own, *topology.SERVER_PERMISSIONS)
+    events, taken, heard = list[bytes](), Taken(), list[Control]()
+
+    async def ingest(batch: Sequence[EventMessage]) -> None:
+        events.extend(message.body for message in batch)
+
+    await server.consume_events(ingest)
+    worker = await own.worker()
+    await worker.serve("sendemail.#", 10, taken)
+    await worker.listen(heard.append)
+    await worker.send_events(b"{}", 5)
+    assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
+    assert await server.publish([doorbell(1)]) == [Published.CONFIRMED]
+    await server.tell_workers(Drain(worker="w"))
+
+    await eventually(lambda: taken.numbers == [1] and heard == [Drain(worker="w")] and events == [b"{}"])
+    assert server.problem is None
+
+
+async def test_a_server_that_may_not_answer_says_so_once(own: OwnRabbit, caplog: pytest.LogCaptureFixture) -> None:
+    server = await a_server_with(own, r"^leveret\..*", r"^leveret\..*", r"^leveret\..*")
+    worker = await own.worker()
+
+    for _ in range(3):
+        with pytest.raises(BrokerUnavailable):
+            await worker.request(Heartbeat(worker="w", running=0), 1)
+
+    await eventually(lambda: "amq.default" in (server.problem or ""))
+    assert "lacks a permission" in (server.problem or "")
+    assert "secret" not in caplog.text
+    assert len([record for record in caplog.records if "lacks a permission" in record.message]) == 1
+
+
+async def test_when_a_node_of_the_cluster_goes_the_next_one_is_used(rabbit: Rabbit) -> None:
+    async with Proxy(rabbit.url) as one, Proxy(rabbit.url) as two:
+        host = two.url.partition("@")[2].partition("/")[0]
+        urls = one.url.replace("@", f"@{host},")
+        one.refuse()
+        server, worker = await rabbit.server(urls), await rabbit.worker(urls)
+        taken = Taken()
+        await worker.serve("sendemail.#", 10, taken)
+        assert await server.publish([doorbell(1)]) == [Published.CONFIRMED]
+
+        await one.heal()
+        two.refuse()
+        two.reset()
+
+        await eventually(lambda: server.connected and worker.connected and one.connections > 0)
+        assert await server.publish([doorbell(2)]) == [Published.CONFIRMED]
+        await eventually(lambda: set(taken.numbers) == {1, 2})
+        await worker.stop()
+        await server.stop()
+
+
+async def test_without_any_node_of_the_cluster_a_worker_says_so_at_once(rabbit: Rabbit) -> None:
+    async with Proxy(rabbit.url) as one, Proxy(rabbit.url) as two:
+        one.refuse()
+        two.refuse()
+        host = two.url.partition("@")[2].partition("/")[0]
+        with pytest.raises(BrokerUnavailable, match="cannot be reached"):
+            await rabbit.worker(one.url.replace("@", f"@{host},"))
+
+
 async def test_a_missing_permission_is_told_with_the_queue_it_is_about(own: OwnRabbit) -> None:
     await own.ctl("add_user", "nobody", "secret")
     await own.ctl("set_permissions", "-p", own.url.rpartition("/")[2], "nobody", "^$", ".*", ".*")
@@ -696,7 +770,18 @@ async def test_a_server_keeps_trying_until_the_broker_is_there(rabbit: Rabbit, c
     assert len(ours) == 2, ours
 
 
-@pytest.mark.parametrize("url", ["", "localhost", "redis://localhost", "amqp://", "amqp://user:s3cr3t@host:port/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost",
+        "redis://localhost",
+        "amqp://",
+        "amqp://user:s3cr3t@host:port/",
+        "amqp://user:s3cr3t@a,b:x/",
+        "amqp://u:s3cr3t@a,,b/",
+    ],
+)
 def test_what_is_no_broker_url_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         RabbitServerBroker(url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +12,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
+import pytest
 
 from support.command_line import run_leveret
 from support.eventually import eventually
-from support.given import Located
+from support.given import GivenServer, Located
 from support.ports import free_port
 from support.processes import LeveretProcess
+from support.rabbitmq import RabbitServer
 from support.servers import Server
 
 StartLeveret = Callable[..., LeveretProcess]
@@ -243,6 +246,27 @@ async def test_the_doctor_tells_a_refused_login_from_a_dead_broker(rabbit_server
     assert check["status"] == "fail"
     assert "refused the user 'nobody'" in check["detail"]
     assert "wrong" not in done.out, "no password is shown"
+
+
+async def test_the_doctor_names_the_permission_that_a_server_lacks(
+    rabbit_server: RabbitServer | GivenServer, amqp_url: str
+) -> None:
+    if isinstance(rabbit_server, GivenServer):
+        pytest.skip("TEST_AMQP_URL names a broker whose users tests do not change")
+    name, vhost = f"server-{secrets.token_hex(4)}", amqp_url.rpartition("/")[2]
+    await asyncio.to_thread(rabbit_server.ctl, "add_user", name, "pass")
+    permissions = (r"^leveret\..*", r"^leveret\..*", r"^leveret\..*")
+    await asyncio.to_thread(rabbit_server.ctl, "set_permissions", "-p", vhost, name, *permissions)
+    parts = urlsplit(amqp_url)
+    lacking = parts._replace(netloc=f"{name}:pass@{parts.hostname}:{parts.port}")
+
+    done = await run_leveret("doctor", "--json", env={**NOBODY, "LEVERET_AMQP_URL": urlunsplit(lacking)})
+
+    check = by_name(done.json())["rabbitmq queues"]
+    assert check["status"] == "fail"
+    assert "amq.default" in check["detail"]
+    assert "write `amq.default`" in check["advice"]
+    assert "Traceback" not in done.err
 
 
 async def test_the_doctor_sees_that_redis_may_drop_the_lock(private_redis: Server) -> None:

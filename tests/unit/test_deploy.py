@@ -17,6 +17,7 @@ import yaml
 
 from leveret.config import WorkerConfig
 from leveret_api.server import GRACE
+from leveret_core import topology
 from leveret_core.settings import Settings
 from support.command_line import command
 
@@ -311,3 +312,9 @@ def test_the_page_names_every_service_of_compose() -> None:
 
     for name in SERVICES:
         assert f"`{name}`" in table
+
+
+def test_the_page_names_the_permissions_that_servers_and_workers_need() -> None:
+    page = (ROOT / "docs/deploy.md").read_text()
+    for permissions in (topology.SERVER_PERMISSIONS, topology.WORKER_PERMISSIONS):
+        assert all(f"'{expression}'" in page for expression in permissions)

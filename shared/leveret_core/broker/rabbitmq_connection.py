@@ -21,9 +21,10 @@ from typing import Any
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from leveret_core.broker.aiormq_logs import hide_in_this_task
-from leveret_core.broker.rabbitmq_errors import REFUSALS, explain_connecting, explain_refusal, is_refused_login, parse_url
+from leveret_core.broker.rabbitmq_errors import REFUSALS, explain_connecting, explain_refusal, is_refused_login
 from leveret_core.broker.rabbitmq_link import Link
 from leveret_core.broker.rabbitmq_part import Made, Part
+from leveret_core.broker.rabbitmq_urls import Nodes, parse_urls
 
 logger = logging.getLogger("leveret.broker")
 
@@ -37,6 +38,8 @@ REFUSED_RETRY = 30.0
 """Seconds, likewise, before a refused part is tried again on the same link."""
 MISSING_RETRY = 3.0
 """Seconds, likewise, while an exchange or queue is not there yet."""
+ACCESS_REFUSED = "ACCESS_REFUSED"
+"""RabbitMQ's word in the reason of a channel that it closed for lack of a permission."""
 STEADY = 5.0
 """Seconds that a link must last for its end to count as the first one of a series."""
 CAUTION = 10.0
@@ -52,15 +55,18 @@ class SupervisedConnection:
     message at a time, so that only the bad one uses up its deliveries, and not its neighbours.
 
     Args:
-        url: `amqp://` or `amqps://`.
+        url: `amqp://` or `amqps://`; with several hosts the next one is tried when one is away.
         role: what it is for, in names and log records.
     """
 
     def __init__(self, url: str, role: str) -> None:
         self.role = role
         self.connecting_problem: str | None = None
-        self._url = parse_url(url, HEARTBEAT)
-        self._name = f"{self._url.query.get('name', 'leveret')} {role} {socket.gethostname()}:{os.getpid()}"
+        self.lacking: str | None = None
+        """What it is not allowed to do, although it may connect and declare: found out when it tried."""
+        self._told: set[str] = set()
+        self._nodes = Nodes(parse_urls(url, HEARTBEAT))
+        self._name = f"{self._nodes.current.query.get('name', 'leveret')} {role} {socket.gethostname()}:{os.getpid()}"
         self._parts: list[Part[Any]] = []
         self._link: Link | None = None
         self._tried = asyncio.Event()
@@ -76,7 +82,7 @@ class SupervisedConnection:
     @property
     def problem(self) -> str | None:
         """Why it is not, as far as the broker's answers tell."""
-        return self.connecting_problem or next((part.problem for part in self._parts if part.problem), None)
+        return self.connecting_problem or next((part.problem for part in self._parts if part.problem), self.lacking)
 
     def keep(self, what: str, make: Callable[[Link], Awaitable[Made]]) -> Part[Made]:
         """Make this part on the current link, if there is one, and on every later one.
@@ -122,9 +128,10 @@ class SupervisedConnection:
         failures, lost_at, cautious = 0, 0.0, False
         while True:
             try:
-                link = await Link.open(self._url, self._name, cautious=cautious)
+                link = await Link.open(self._nodes.current, self._name, cautious=cautious)
             except Exception as error:
-                self._cannot_connect(error)
+                if not self._cannot_connect(error):
+                    continue
                 failures += 1
                 await asyncio.sleep(_around(LOGIN_RETRY) if is_refused_login(error) else backoff(failures))
                 continue
@@ -137,22 +144,40 @@ class SupervisedConnection:
             lasted = lost_at - began
             cautious = link.spoilt or (cautious and lasted < CAUTION)
             failures = 1 if lasted > STEADY else failures + 1
-            logger.warning("broker connection %s lost: %s", self.role, link.reason)
+            self._nodes.next()
+            if ACCESS_REFUSED in link.reason:
+                self._lacks(link.reason)
+            else:
+                logger.warning("broker connection %s lost: %s", self.role, link.reason)
             await asyncio.sleep(backoff(failures))
+
+    def _lacks(self, reason: str) -> None:
+        lacking = f"the broker's user lacks a permission, see docs/deploy.md ({reason})"
+        if lacking != self.lacking:
+            logger.error("broker connection %s: %s", self.role, lacking)
+        self.lacking = lacking
 
     async def _live(self, link: Link, lost_at: float, began: float) -> None:
         self._link = link
         self.connecting_problem = None
+        self._told.clear()
         for part in self._parts:
             self._start_making(link, part)
         for part in self._parts:
             await part.tried.wait()
         self._tried.set()
         if not link.ended.is_set():
+            node = self._nodes.current
             if lost_at:
-                logger.info("broker connection %s back after %.1f s", self.role, time.monotonic() - lost_at)
+                logger.info(
+                    "broker connection %s back after %.1f s, with %s:%s",
+                    self.role,
+                    time.monotonic() - lost_at,
+                    node.host,
+                    node.port,
+                )
             else:
-                logger.info("broker connection %s established with %s:%s", self.role, self._url.host, self._url.port)
+                logger.info("broker connection %s established with %s:%s", self.role, node.host, node.port)
         until = began + CAUTION if link.cautious else float("inf")
         while not link.ended.is_set():
             pause = min(WATCH_INTERVAL * random.uniform(0.8, 1.2), max(0.0, until - time.monotonic()))
@@ -163,6 +188,7 @@ class SupervisedConnection:
                 if time.monotonic() >= until:
                     link.end("steady again after a message that could not be parsed")
                 else:
+                    self.lacking = None
                     await link.check()
 
     async def _leave(self, link: Link) -> None:
@@ -202,12 +228,17 @@ class SupervisedConnection:
         part.problem = problem
         part.tried.set()
 
-    def _cannot_connect(self, error: Exception) -> None:
-        problem = explain_connecting(error, self._url)
-        if problem != self.connecting_problem:
+    def _cannot_connect(self, error: Exception) -> bool:
+        """Tell why, and go on to the next node; whether no node is left that was not tried since the last pause."""
+        problem = explain_connecting(error, self._nodes.current)
+        if problem not in self._told:
+            self._told.add(problem)
             logger.warning("broker connection %s: %s", self.role, problem)
         self.connecting_problem = problem
+        if not self._nodes.next():
+            return False
         self._tried.set()
+        return True
 
 
 def backoff(failures: int) -> float:

@@ -20,8 +20,6 @@ from aiormq.exceptions import (
 )
 from yarl import URL
 
-from leveret_core.errors import ConfigurationError
-
 REFUSALS = (ChannelAccessRefused, ChannelNotFoundEntity, ChannelLockedResource, ChannelPreconditionFailed)
 """Answers to a declaration, a binding or a consumer that close its channel, and will be the same a moment later."""
 
@@ -31,22 +29,6 @@ CONNECTION_LOST = (AMQPError, OSError, RuntimeError)
 _INEQUIVALENT = re.compile(r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>\w+) '(?P<name>[^']+)'")
 _TOLD_AT_OPENING = "got <Connection.Close"
 """How aiormq reports that the broker closed the connection instead of opening the virtual host."""
-
-
-def parse_url(url: str, heartbeat: int) -> URL:
-    """The broker's `url`, with `heartbeat` seconds unless it names its own.
-
-    Raises:
-        ConfigurationError: it is no `amqp://` or `amqps://` URL.
-    """
-    try:
-        parsed = URL(url)
-        if parsed.scheme not in ("amqp", "amqps") or not parsed.host:
-            raise ValueError(parsed.scheme)
-    except ValueError:
-        # Without the cause, whose text may hold the password.
-        raise ConfigurationError("the broker's URL must look like amqp://user:password@host:5672/vhost") from None
-    return parsed if "heartbeat" in parsed.query else parsed.update_query(heartbeat=str(heartbeat))
 
 
 def is_refused_login(error: BaseException) -> bool:

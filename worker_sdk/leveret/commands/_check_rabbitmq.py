@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from typing import Any
 
@@ -10,7 +11,8 @@ from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AMQPError
 
 from leveret.commands._checks import Checks
-from leveret_core.broker.rabbitmq_errors import explain_connecting, explain_refusal, parse_url
+from leveret_core.broker.rabbitmq_errors import explain_connecting, explain_refusal
+from leveret_core.broker.rabbitmq_urls import parse_urls
 from leveret_core.errors import ConfigurationError
 from leveret_core.settings import Settings
 from leveret_core.topology import durable_queue_arguments
@@ -22,22 +24,30 @@ TIMEOUT = 10.0
 async def examine(settings: Settings, checks: Checks) -> None:
     """Look at RabbitMQ."""
     try:
-        url = parse_url(settings.amqp_url, heartbeat=10)
+        urls = parse_urls(settings.amqp_url, heartbeat=10)
     except ConfigurationError as error:
         checks.fail("connection", str(error), "check LEVERET_AMQP_URL")
         return
-    try:
-        connection = await aio_pika.connect(url, timeout=TIMEOUT)
-    except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
-        problem, _, advice = explain_connecting(error, url).rpartition(": ")
-        checks.fail("connection", problem, f"{advice} (LEVERET_AMQP_URL)")
+    connections: list[AbstractConnection] = []
+    for url in urls:
+        try:
+            connections.append(await aio_pika.connect(url, timeout=TIMEOUT))
+        except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
+            problem, _, advice = explain_connecting(error, url).rpartition(": ")
+            # Another node will do, as long as there is one.
+            (checks.warn if len(urls) > 1 else checks.fail)("connection", problem, f"{advice} (LEVERET_AMQP_URL)")
+    if not connections:
+        if len(urls) > 1:
+            checks.fail("cluster", f"none of its {len(urls)} nodes can be used", "see above")
         return
     try:
-        checks.ok("connection", "it answers, and lets this user in")
-        _examine_version(connection, checks)
-        await _examine_queues(connection, checks)
+        of = f" on {len(connections)} of {len(urls)} nodes" if len(urls) > 1 else ""
+        checks.ok("connection", f"it answers, and lets this user in{of}")
+        _examine_version(connections[0], checks)
+        await _examine_queues(connections[0], checks)
     finally:
-        await connection.close()
+        for connection in connections:
+            await connection.close()
 
 
 def _examine_version(connection: AbstractConnection, checks: Checks) -> None:
@@ -57,10 +67,13 @@ async def _examine_queues(connection: AbstractConnection, checks: Checks) -> Non
     name = f"leveret.doctor.{uuid.uuid4().hex}"
     # Should we die on the way, the broker deletes it.
     arguments = durable_queue_arguments() | {"x-expires": 60_000}
-    advice = "allow this user to configure, write and read `leveret.*` and `jobs.*` on its virtual host"
+    advice = (
+        "allow this user to configure, write and read `leveret.*` and `jobs.*` on its virtual host, and to write `amq.default`:"
+        " answers to workers go by way of it"
+    )
     try:
         channel = await connection.channel(publisher_confirms=True)
-        queue = await channel.declare_queue(name, durable=True, arguments=arguments, timeout=TIMEOUT)
+        await channel.declare_queue(name, durable=True, arguments=arguments, timeout=TIMEOUT)
     except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
         checks.fail("queues", explain_refusal(error, "a quorum queue"), advice)
         return
@@ -76,4 +89,7 @@ async def _examine_queues(connection: AbstractConnection, checks: Checks) -> Non
     except (AMQPError, OSError, RuntimeError) as error:
         checks.fail("queues", f"a message was refused: {error}", advice)
     finally:
-        await queue.delete(if_unused=False, if_empty=False, timeout=TIMEOUT)
+        # On a channel of its own: a refusal has closed the other.
+        with contextlib.suppress(AMQPError, OSError, TimeoutError, RuntimeError):
+            async with await connection.channel() as tidying:
+                await tidying.queue_delete(name, timeout=TIMEOUT)
