@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 
 import msgspec
 from msgspec import UNSET
@@ -13,14 +14,25 @@ from msgspec import UNSET
 from leveret_core.broker.base import EventMessage
 from leveret_core.failpoints import reach
 from leveret_core.hints import Hint, Hints
-from leveret_core.messages import MAX_CHECKPOINT, BadMessage, Checkpoint, Event, Finished, Log, Progress, decode_events, encode
+from leveret_core.messages import (
+    MAX_CHECKPOINT,
+    BadMessage,
+    Checkpoint,
+    Event,
+    Finished,
+    Log,
+    Progress,
+    encode,
+)
+from leveret_core.messages.event_batch import BadEvent, GoodEvent, UnknownVersion, as_bad, read_events
 from leveret_core.policy import DEFAULT_SNOOZES
 from leveret_core.settings import Settings
 from leveret_core.store.database import Connection, Database, columns, sql
-from leveret_core.store.errors import is_unavailable
+from leveret_core.store.errors import is_data_error
 from leveret_core.store.slots import release
+from leveret_core.text import clean_text
 from leveret_dispatcher import failures
-from leveret_dispatcher.sanitizing import clean_json, clean_text
+from leveret_dispatcher.set_aside import DeadEvent, SetAside
 from leveret_dispatcher.settlement import MAY_FAIL, Ending, Settled, settle
 
 log = logging.getLogger(__name__)
@@ -28,12 +40,20 @@ log = logging.getLogger(__name__)
 MAX_ERROR = 64 * 1024
 """Characters kept of a traceback; the end is the telling part."""
 MAX_LOG_MESSAGE = 16 * 1024
+MAX_DURATION = 10 * 365 * 86400.0
+"""Seconds that an attempt is taken to have lasted, at most."""
+MAX_RETRY_AFTER = 365 * 86400.0
+"""Seconds by which a handler can put off the next attempt, at most."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Item:
     worker: uuid.UUID
-    event: Event
+    good: GoodEvent
+
+    @property
+    def event(self) -> Event:
+        return self.good.event
 
 
 class Ingestor:
@@ -43,9 +63,13 @@ class Ingestor:
         settings: limits of results and logs.
         database: where to.
         hints: told what changed.
+
+    Attributes:
+        set_aside: keeps what cannot be applied.
     """
 
     def __init__(self, settings: Settings, database: Database, hints: Hints) -> None:
+        self.set_aside = SetAside(database)
         self._settings = settings
         self._db = database
         self._hints = hints
@@ -54,55 +78,80 @@ class Ingestor:
         """Commit the events of `batch`, then acknowledge its messages. What cannot be applied is set aside with its bytes.
 
         Raises:
-            Exception: Postgres is away (see `is_unavailable`); nothing was acknowledged, call again with the same batch.
+            Exception: Postgres is away, or anything else but the data of an event is at fault; nothing was acknowledged: call
+                again with the same batch.
         """
         items: list[_Item] = []
+        bad: list[tuple[uuid.UUID, BadEvent]] = []
+        dead: list[DeadEvent] = []
         for message in batch:
             try:
-                events = decode_events(message.body)
-                worker = uuid.UUID(events.worker)
-            except (BadMessage, ValueError) as error:
-                await self._set_aside(f"not a batch of events: {error}", message.body)
+                events = read_events(message.body)
+            except UnknownVersion as error:
+                dead.append(DeadEvent("version", str(error), message.body))
                 continue
-            items.extend(_Item(worker, event) for event in events.events)
-        await self._apply_or_split(items)
+            except BadMessage as error:
+                dead.append(DeadEvent("batch", f"not a batch of events: {error}", message.body))
+                continue
+            bad.extend((events.worker, one) for one in events.bad)
+            for good in events.good:
+                if problem := self._over_limit(good.event):
+                    bad.append((events.worker, as_bad(good, problem)))
+                else:
+                    items.append(_Item(events.worker, good))
+        bad.extend(await self._apply_or_split(items))
+        await self._refuse(bad)
+        await self.set_aside.keep(dead)
         reach("after_ingest_commit")
         for message in batch:
             await message.ack()
 
-    async def _apply_or_split(self, items: Sequence[_Item]) -> None:
+    async def _apply_or_split(self, items: Sequence[_Item]) -> list[tuple[uuid.UUID, BadEvent]]:
+        """Apply all `items` but those whose data Postgres refuses, which are returned."""
         if not items:
-            return
+            return []
         try:
             await self._apply(items)
         except Exception as error:
-            if is_unavailable(error):
+            if not is_data_error(error):
                 raise
-            if len(items) > 1:
-                middle = len(items) // 2
-                await self._apply_or_split(items[:middle])
-                await self._apply_or_split(items[middle:])
-                return
-            await self._refuse(items[0], error)
+            if len(items) == 1:
+                return [(items[0].worker, as_bad(items[0].good, f"{type(error).__name__}: {error}"))]
+            middle = len(items) // 2
+            return [*await self._apply_or_split(items[:middle]), *await self._apply_or_split(items[middle:])]
+        return []
 
-    async def _refuse(self, item: _Item, error: Exception) -> None:
-        """The one event that breaks its batch: kept with its bytes. An attempt must end all the same."""
-        log.error("ingestor: an event is set aside: %s: %s", type(error).__name__, error)
-        await self._set_aside(f"{type(error).__name__}: {error}", encode(item.event))
-        if isinstance(item.event, Finished):
-            ending = Ending(
-                occurrence=item.event.occurrence,
-                outcome="failed",
-                claim=(item.event.attempt, item.event.token),
-                error=_error_json("ResultRefused", f"what the worker reported could not be stored: {error}"),
-                may_retry=False,
-            )
+    async def _refuse(self, bad: Sequence[tuple[uuid.UUID, BadEvent]]) -> None:
+        """Keep events that are wrong. Those that were to end their attempts end them all the same."""
+        for _, one in bad:
+            if one.ends and one.occurrence is not None and one.attempt is not None and one.token is not None:
+                await self._end(_bad_end(one.occurrence, one.attempt, one.token, one))
+        await self.set_aside.keep(
+            [DeadEvent(one.kind, one.reason, one.raw, worker, one.occurrence, one.attempt) for worker, one in bad]
+        )
+
+    async def _end(self, ending: Ending) -> None:
+        try:
             async with self._db.transaction() as connection:
                 settled = await settle(connection, [ending])
-            self._tell(settled)
+        except Exception as error:
+            if not is_data_error(error):
+                raise
+            log.error(
+                "ingestor: occurrence %d, attempt %s cannot be ended: %s",
+                ending.occurrence,
+                ending.claim and ending.claim[0],
+                error,
+            )
+            return
+        self._tell(settled)
 
-    async def _set_aside(self, reason: str, body: bytes) -> None:
-        await self._db.execute("occurrences/dead_event", clean_text(reason[:2000]), body[: 1024 * 1024])
+    def _over_limit(self, event: Event) -> str:
+        if isinstance(event, Finished) and len(event.result) > self._settings.result_limit:
+            return f"the result has {len(event.result)} bytes; at most {self._settings.result_limit} are kept"
+        if isinstance(event, Checkpoint) and len(event.data) > MAX_CHECKPOINT:
+            return f"the checkpoint has {len(event.data)} bytes; at most {MAX_CHECKPOINT} are kept"
+        return ""
 
     async def _apply(self, items: Sequence[_Item]) -> None:
         # Not by occurrence: a late word of a lost attempt must not hide that of the current one.
@@ -148,7 +197,7 @@ class Ingestor:
         self, connection: Connection, events: Sequence[Finished], locked: Collection[int]
     ) -> tuple[Settled, set[int]]:
         rows = [
-            (e.occurrence, e.attempt, uuid.UUID(e.token), e.seq, max(0.0, e.duration), self._result(e))
+            (e.occurrence, e.attempt, uuid.UUID(e.token), e.seq, _duration(e), bytes(e.result).decode())
             for e in sorted(events, key=lambda e: e.occurrence)
         ]
         done = await connection.fetch(sql("occurrences/finish_succeeded"), *columns(rows, 6))
@@ -156,25 +205,19 @@ class Ingestor:
         promoted = await release(connection, ids, locked)
         return Settled([*ids, *promoted], bool(promoted)), {row["job_id"] for row in done if row["backfill_id"] is None}
 
-    def _result(self, event: Finished) -> str:
-        raw = bytes(event.result)
-        if len(raw) > self._settings.result_limit:
-            raise ValueError(f"the result has {len(raw)} bytes; at most {self._settings.result_limit} are kept")
-        return clean_json(raw).decode()
-
     def _ending(self, event: Finished) -> Ending:
         error = event.error
         return Ending(
             occurrence=event.occurrence,
             outcome=event.outcome,
-            claim=(event.attempt, event.token),
+            claim=(event.attempt, str(uuid.UUID(event.token))),
             error=None
             if error is None or event.outcome == "skipped"
             else _error_json(error.type, error.message, error.traceback),
             reason=clean_text(error.message[:500]) if error is not None and event.outcome in ("cancelled", "skipped") else None,
-            duration=max(0.0, event.duration),
+            duration=_duration(event),
             may_retry=event.retry,
-            retry_after=event.retry_after,
+            retry_after=None if event.retry_after is None else min(max(0.0, event.retry_after), MAX_RETRY_AFTER),
             max_snoozes=DEFAULT_SNOOZES if event.max_snoozes is UNSET else event.max_snoozes,
         )
 
@@ -185,6 +228,26 @@ class Ingestor:
             self._hints.send(Hint("jobs", tuple(settled.jobs)))
         if settled.wake:
             self._hints.send(Hint("wake"))
+
+
+def _duration(event: Finished) -> float:
+    return min(max(0.0, event.duration), MAX_DURATION)
+
+
+def _bad_end(occurrence: int, attempt: int, token: str, bad: BadEvent) -> Ending:
+    error = (
+        _error_json("ResultRefused", f"what the worker reported could not be stored: {bad.reason}")
+        if bad.kind == "refused"
+        else _error_json("BadEvent", f"what the worker reported of the end could not be read: {bad.reason}")
+    )
+    return Ending(
+        occurrence=occurrence,
+        outcome="failed",
+        claim=(attempt, token),
+        error=error,
+        reason="what its worker reported of its end is wrong",
+        may_retry=False,
+    )
 
 
 def _error_json(kind: str, message: str, traceback: str = "") -> str:
@@ -212,16 +275,10 @@ def _progress_columns(events: Sequence[Progress]) -> list[list[object]]:
 
 def _checkpoint_columns(events: Sequence[Checkpoint]) -> list[list[object]]:
     rows = [
-        (e.occurrence, e.attempt, uuid.UUID(e.token), e.seq, _checkpoint(e)) for e in sorted(events, key=lambda e: e.occurrence)
+        (e.occurrence, e.attempt, uuid.UUID(e.token), e.seq, bytes(e.data).decode())
+        for e in sorted(events, key=lambda e: e.occurrence)
     ]
     return columns(rows, 5)
-
-
-def _checkpoint(event: Checkpoint) -> str:
-    raw = bytes(event.data)
-    if len(raw) > MAX_CHECKPOINT:
-        raise ValueError(f"the checkpoint has {len(raw)} bytes; at most {MAX_CHECKPOINT} are kept")
-    return clean_json(raw).decode()
 
 
 def _log_columns(logs: Sequence[tuple[uuid.UUID, Log]]) -> list[list[object]]:
@@ -231,10 +288,10 @@ def _log_columns(logs: Sequence[tuple[uuid.UUID, Log]]) -> list[list[object]]:
             e.attempt,
             worker,
             e.seq,
-            e.at,
+            e.at.astimezone(UTC),
             e.level,
             clean_text(e.message[:MAX_LOG_MESSAGE]),
-            None if e.fields is None else clean_json(msgspec.json.encode(e.fields)).decode(),
+            None if e.fields is None else encode(e.fields).decode(),
             uuid.UUID(e.token),
         )
         for worker, e in logs

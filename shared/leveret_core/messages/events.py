@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
+from leveret_core.messages.fields import AttemptNumber, OccurrenceId, Seq
 from leveret_core.messages.version import PROTOCOL_VERSION
 
 MAX_CHECKPOINT = 64 * 1024
@@ -25,10 +26,10 @@ class JobError(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="progress"):
     """How far the attempt is: `fraction` from 0 to 1."""
 
-    occurrence: int
-    attempt: int
+    occurrence: OccurrenceId
+    attempt: AttemptNumber
     token: str
-    seq: int
+    seq: Seq
     fraction: float
     message: str = ""
 
@@ -36,11 +37,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
 class Log(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="log"):
     """One log record of the attempt; `at` is the worker's own clock, for show."""
 
-    occurrence: int
-    attempt: int
+    occurrence: OccurrenceId
+    attempt: AttemptNumber
     token: str
-    seq: int
-    at: datetime
+    seq: Seq
+    at: Annotated[datetime, Meta(tz=True)]
     level: Literal["debug", "info", "warning", "error", "critical"]
     message: str
     fields: dict[str, Any] | None = None
@@ -49,10 +50,10 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="log"
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="checkpoint"):
     """What the attempt has done so far, for the next one if there has to be one: any JSON. Only the latest is kept."""
 
-    occurrence: int
-    attempt: int
+    occurrence: OccurrenceId
+    attempt: AttemptNumber
     token: str
-    seq: int
+    seq: Seq
     data: msgspec.Raw
 
 
@@ -64,10 +65,10 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     nothing to run. `snoozed` puts it off by `retry_after` seconds, uncharged, `max_snoozes` times at most.
     """
 
-    occurrence: int
-    attempt: int
+    occurrence: OccurrenceId
+    attempt: AttemptNumber
     token: str
-    seq: int
+    seq: Seq
     outcome: Literal["succeeded", "failed", "timed_out", "cancelled", "released", "skipped", "snoozed"]
     duration: float
     result: msgspec.Raw = msgspec.Raw(b"null")

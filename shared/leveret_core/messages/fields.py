@@ -26,7 +26,7 @@ ONE_LINE = rf"^[^{_BREAKING}]*\Z"
 
 OccurrenceId: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_INT64)]
 AttemptNumber: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_INT32)]
-Seq: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_INT32)]
+Seq: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INT32)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INT32)]
 Slots: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_INT32)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=MAX_SECONDS)]

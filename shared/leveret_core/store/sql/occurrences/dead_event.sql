@@ -1,2 +1,0 @@
--- $1 reason, $2 bytes
-insert into dead_event (reason, body) values ($1, $2)
