@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+
+from leveret_core.redis_sentinel import SCHEMES, master_client
 
 TIMEOUT = 1.0
 """Seconds for connecting and for each command."""
 
 
 def lock_client(url: str) -> Redis:
-    """A client for the dispatcher's lock alone: no retries, because a lost answer must stay an unknown answer."""
-    return Redis.from_url(
-        url,
-        socket_timeout=TIMEOUT,
-        socket_connect_timeout=TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=2,
-        client_name="leveret-lock",
-    )
+    """A client for the dispatcher's lock alone: no retries, because a lost answer must stay an unknown answer.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`, or `redis+sentinel://`, see `master_client`.
+
+    Raises:
+        ConfigurationError: it is none of these.
+    """
+    return _client(url, socket_timeout=TIMEOUT, max_connections=2, client_name="leveret-lock")
 
 
 def hints_client(url: str) -> Redis:
-    """A client for publishing and receiving hints."""
-    return Redis.from_url(
-        url,
-        socket_timeout=20,
-        socket_connect_timeout=TIMEOUT,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=4,
-        client_name="leveret-hints",
-    )
+    """A client for publishing and receiving hints; `url` as for `lock_client`."""
+    return _client(url, socket_timeout=20, socket_keepalive=True, max_connections=4, client_name="leveret-hints")
+
+
+def _client(url: str, **options: Any) -> Redis:
+    options |= {"socket_connect_timeout": TIMEOUT, "retry": Retry(NoBackoff(), 0)}
+    return master_client(url, **options) if url.partition("://")[0] in SCHEMES else Redis.from_url(url, **options)

@@ -12,7 +12,7 @@ from leveret_core.errors import ConfigurationError
 
 _SCHEMES = {
     "database_url": ("postgresql", "postgres"),
-    "redis_url": ("redis", "rediss", "unix"),
+    "redis_url": ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"),
     "amqp_url": ("amqp", "amqps"),
 }
 

@@ -19,6 +19,8 @@ class RedisProcess(ServerProcess):
     def __init__(self) -> None:
         self._program = redis_program()
         super().__init__()
+        self._settings = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
+        self._settings += ["--appendonly", "yes", "--save", "", "--databases", "64"]
 
     @property
     def url(self) -> str:
@@ -26,9 +28,7 @@ class RedisProcess(ServerProcess):
         return f"redis://127.0.0.1:{self.port}/0"
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        settings = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
-        settings += ["--appendonly", "yes", "--save", "", "--databases", "64"]
-        return self._spawn([self._program, *settings])
+        return self._spawn([self._program, *self._settings])
 
     def _answers(self) -> bool:
         try:

@@ -8,10 +8,12 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from leveret.commands._checks import Checks
+from leveret_core.errors import ConfigurationError
 from leveret_core.redis_clients import lock_client
 from leveret_core.settings import Settings
 
 OLDEST = 6
+_SCRIPT = "redis.call('get', KEYS[1]) redis.call('pexpire', KEYS[1], 1000) return redis.call('del', KEYS[1])"
 SLOW = 0.05
 """Seconds a ping may take without a word; the lock gives up after 1 s."""
 
@@ -19,20 +21,24 @@ SLOW = 0.05
 async def examine(settings: Settings, checks: Checks) -> None:
     """Look at Redis."""
     advice = "check LEVERET_REDIS_URL, and that the server runs; until then the lease in Postgres elects who dispatches"
-    client: Any = lock_client(settings.redis_url)
+    try:
+        client: Any = lock_client(settings.redis_url)
+    except ConfigurationError as error:
+        checks.fail("connection", str(error), "check LEVERET_REDIS_URL")
+        return
     try:
         await client.ping()
         began = time.monotonic()
         await client.ping()
         took = time.monotonic() - began
-        info: dict[str, Any] = await client.info()
         checks.ok("connection", "it answers")
         if took <= SLOW:
             checks.ok("latency", f"{took * 1000:.1f} ms")
         else:
             checks.warn("latency", f"{took * 1000:.0f} ms", "see what keeps it busy, or put it nearer: the lock waits 1 s")
+        info = await _info(client, checks)
         _examine_server(info, checks)
-        await _examine_lua(client, checks)
+        await _examine_keys(client, checks)
         await _examine_eviction(client, info, checks)
     except (RedisError, OSError, TimeoutError, ValueError) as error:
         checks.fail("connection", f"{type(error).__name__}: {error}", advice)
@@ -41,6 +47,8 @@ async def examine(settings: Settings, checks: Checks) -> None:
 
 
 def _examine_server(info: dict[str, Any], checks: Checks) -> None:
+    if not info:
+        return
     version = str(info.get("redis_version", "unknown"))
     major = version.partition(".")[0]
     if major.isdigit() and int(major) < OLDEST:
@@ -51,11 +59,35 @@ def _examine_server(info: dict[str, Any], checks: Checks) -> None:
         checks.fail("role", "this is a replica, which cannot be written to", "name the primary in LEVERET_REDIS_URL")
 
 
-async def _examine_lua(client: Any, checks: Checks) -> None:
+async def _info(client: Any, checks: Checks) -> dict[str, Any]:
     try:
-        await client.eval("return 1", 0)
-    except RedisError as error:
-        checks.fail("scripts", f"EVAL is refused: {error}", "allow EVAL to this user: the lock is renewed by a script")
+        info: dict[str, Any] = await client.info()
+    except RedisError:
+        checks.warn("info", "this user may not ask what server it is", "nothing needs it; check version and role by yourself")
+        return {}
+    return info
+
+
+async def _examine_keys(client: Any, checks: Checks) -> None:
+    """Do what the lock and the hints do, under a name of its own."""
+    key, advice = "leveret:doctor", "allow it to this user: docs/deploy.md names the commands, keys and channels"
+    for what, call in (
+        ("the lock's SET", lambda: client.set(key, "1", nx=True, px=1_000)),
+        ("the lock's script (EVAL, GET, PEXPIRE, DEL)", lambda: client.eval(_SCRIPT, 1, key)),
+        ("hints (PUBLISH)", lambda: client.publish(key, "1")),
+        ("hints (SUBSCRIBE)", lambda: _subscribe(client, key)),
+    ):
+        try:
+            await call()
+        except RedisError as error:
+            checks.fail("permissions", f"{what} is refused: {error}", advice)
+            return
+    checks.ok("permissions", "the lock and the hints may do what they need")
+
+
+async def _subscribe(client: Any, channel: str) -> None:
+    async with client.pubsub() as pubsub:
+        await pubsub.subscribe(channel)
 
 
 async def _examine_eviction(client: Any, info: dict[str, Any], checks: Checks) -> None:
