@@ -54,9 +54,10 @@ class Database:
     ) -> None:
         self.url = url
         self._pool_size = pool_size
-        self._server_settings = {"application_name": application_name, "timezone": "UTC", "jit": "off"}
+        self._application_name = application_name
+        self._session = {"timezone": "UTC", "jit": "off"}
         if idle_in_transaction is not None:
-            self._server_settings["idle_in_transaction_session_timeout"] = str(int(idle_in_transaction * 1000))
+            self._session["idle_in_transaction_session_timeout"] = str(int(idle_in_transaction * 1000))
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -76,7 +77,8 @@ class Database:
                 timeout=ACQUIRE_TIMEOUT,
                 command_timeout=QUERY_TIMEOUT,
                 max_inactive_connection_lifetime=60,
-                server_settings=self._server_settings,
+                server_settings={"application_name": self._application_name},
+                init=self._set_up,
                 # Nothing of ours leaves state in a session; asyncpg's own reset would be a round trip with each release.
                 reset=_leave_as_it_is,
             )
@@ -86,6 +88,16 @@ class Database:
             raise ConfigurationError(
                 f"Postgres cannot be used ({type(error).__name__}: {error}); check LEVERET_DATABASE_URL and the server"
             ) from error
+
+    async def _set_up(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        # Not by parameters of the connection's start, most of which a pooler such as PgBouncer refuses.
+        names, values = list(self._session), list(self._session.values())
+        await connection.execute(
+            "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as given (name, value)",
+            names,
+            values,
+            timeout=ACQUIRE_TIMEOUT,
+        )
 
     async def stop(self) -> None:
         """Close the pool, by force after 5 s. Safe to call twice and before `start`."""

@@ -11,6 +11,7 @@ from leveret.commands._checks import Checks
 from leveret_core.errors import ConfigurationError
 from leveret_core.settings import Settings
 from leveret_core.store.migrate import available, pending
+from leveret_core.store.pooler import REFUSAL, shares_sessions
 
 OLDEST = 14
 MAX_SKEW = 2.0
@@ -41,6 +42,9 @@ async def examine(settings: Settings, checks: Checks) -> None:
         checks.fail("connection", f"{type(error).__name__}: {error}".removesuffix(": "), advice)
         return
     try:
+        if await shares_sessions(settings.database_url):
+            checks.fail("pooler", "it shares sessions between clients", REFUSAL.partition("; ")[2])
+            return
         facts = await connection.fetchrow(_FACTS)
         assert facts is not None
         checks.ok("connection", "it answers")

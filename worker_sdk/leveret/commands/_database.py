@@ -12,6 +12,7 @@ from leveret.commands._errors import ServiceUnavailable
 from leveret_core.errors import ConfigurationError
 from leveret_core.store.errors import is_unavailable
 from leveret_core.store.migrate import migrate, pending
+from leveret_core.store.pooler import refuse_shared_sessions
 
 log = logging.getLogger("leveret.process")
 
@@ -35,12 +36,13 @@ async def prepare(url: str, *, wait: float, apply: bool) -> list[str]:
 
     Raises:
         ServiceUnavailable: it could not be reached in time.
-        ConfigurationError: it refuses us, lacks migrations, or is newer than this program.
+        ConfigurationError: it refuses us, shares sessions between clients, lacks migrations, or is newer than this program.
     """
     began = time.monotonic()
     told = -TELL
     while True:
         try:
+            await refuse_shared_sessions(url)
             if apply:
                 return await migrate(url)
             if missing := await pending_migrations(url):
