@@ -35,6 +35,15 @@ class Metrics:
         self._running = self._gauge("leveret_worker_running", "What they ran at their last heartbeat.")
         self._epoch = self._gauge("leveret_dispatcher_epoch", "Number of the current term.")
         self._lag = self._gauge("leveret_dispatcher_lag_seconds", "By how much the job that is longest due is late.")
+        self._ownerless = self._gauge(
+            "leveret_ownerless_occurrences", "What is not over and had nobody who is responsible for it at the last look."
+        )
+        # A gauge, since every replica tells the same number, which outlives them all.
+        self._set_back = self._gauge("leveret_clock_set_back_total", "How often the clock of Postgres was set back.")
+        self._of_overview = (
+            *(self._dead_letters, self._workers, self._slots, self._running),
+            *(self._epoch, self._lag, self._ownerless, self._set_back),
+        )
 
     def render(self, *, leads: bool, states: ServiceStates, overview: Overview | None) -> bytes:
         """The text of a scrape.
@@ -60,8 +69,10 @@ class Metrics:
             self._running.set(overview.workers.running)
             self._epoch.set(overview.dispatcher.epoch)
             self._lag.set(overview.dispatcher.lag_seconds)
+            self._ownerless.set(overview.dispatcher.ownerless)
+            self._set_back.set(overview.dispatcher.clock_set_back)
         else:
-            for gauge in (self._dead_letters, self._workers, self._slots, self._running, self._epoch, self._lag):
+            for gauge in self._of_overview:
                 gauge.set(float("nan"))
         return generate_latest(self._registry)
 

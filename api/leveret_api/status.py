@@ -56,7 +56,7 @@ class Status:
         """
         row = await self._services.database.fetchrow("reads/dispatcher")
         assert row is not None
-        return Dispatcher.model_validate(dict(row))
+        return Dispatcher.of(row)
 
     async def _ping(self) -> ServiceStates:
         postgres, redis = await asyncio.gather(self._postgres_answers(), self._redis_answers())

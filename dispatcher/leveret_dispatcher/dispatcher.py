@@ -21,6 +21,7 @@ from leveret_core.store.creation import Created
 from leveret_core.store.errors import is_unavailable
 from leveret_dispatcher.backfiller import Backfiller
 from leveret_dispatcher.commit_listener import CommitListener
+from leveret_dispatcher.liveness import LivenessChecker
 from leveret_dispatcher.promoter import Promoter
 from leveret_dispatcher.pruner import Pruner
 from leveret_dispatcher.publisher import Publisher
@@ -87,6 +88,13 @@ class Dispatcher:
             reachable=lambda: broker.connected,
             changed=self._settled,
         )
+        self.liveness = LivenessChecker(
+            term,
+            lease=settings.lease,
+            grace=settings.timeout_grace,
+            reachable=lambda: broker.connected,
+            changed=self._settled,
+        )
         self.backfiller = Backfiller(term, ahead=settings.backfill_ahead, changed=self._created, finished=self._backfilled)
         self.pruner = Pruner(term, settings.history_days)
 
@@ -121,6 +129,7 @@ class Dispatcher:
             ("reaper", min(5.0, self._settings.lease / 3), self.reaper.run_once),
             ("pruner", 600.0, self.pruner.run_once),
             ("repair", 60.0, self.pruner.repair),
+            ("liveness", 60.0, self.liveness.run_once),
         )
         for name, seconds, run_once in every:
             trigger = IntervalTrigger(seconds=cast("int", seconds), timezone="UTC")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chaos.cluster import Cluster
 from support.eventually import eventually
+from support.liveness import assert_everything_owned
 
 PER_SECOND = {"kind": "interval", "every": 1}
 
@@ -21,7 +22,8 @@ async def runs_reach(cluster: Cluster, more: int, timeout: float = 30) -> None:
 
 
 async def the_history_is_whole(cluster: Cluster) -> None:
-    """Every tick has its occurrence, each ran once, and no term wrote after its successor."""
+    """Every tick has its occurrence, each ran once, no term wrote after its successor, and nothing is nobody's."""
+    await assert_everything_owned(cluster.database_url)
     await cluster.stop_schedules()
     await cluster.quiet()
     assert await cluster.gaps() == []

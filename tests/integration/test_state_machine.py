@@ -29,6 +29,7 @@ from leveret_core.messages import Ask, Claim, Doorbell, Event, Finished, Goodbye
 from leveret_core.retry import RetryPolicy
 from leveret_core.store import commands, jobs
 from leveret_core.store.database import Database
+from leveret_core.store.liveness import CERTAIN
 from leveret_core.store.scheduled import Wanted, schedule_runs
 from leveret_core.triggers import Interval
 from leveret_dispatcher.promoter import Promoter
@@ -37,6 +38,7 @@ from leveret_dispatcher.reaper import Reaper
 from leveret_dispatcher.retrier import Retrier
 from leveret_dispatcher.scheduler import Scheduler
 from support.control import Control
+from support.liveness import everything_ownerless
 from support.model import FINAL, Model, ModelJob, ModelOccurrence, Retry, Word
 from support.moved_clock import move_clock, with_a_clock_to_move
 
@@ -480,6 +482,12 @@ class Lives(RuleBasedStateMachine):
             # An edit may leave more running than the new limit; the model says when.
             assert kind.startswith("more slots"), violation
             assert set(json.loads(ids)) <= crowded, violation
+
+    @invariant()
+    def nothing_is_nobodys(self) -> None:
+        found = self.run(everything_ownerless(self.control.db, late=0, silent=0))
+        # The others wait for a service, which here works when it is its turn.
+        assert [each for each in found if each.kind in CERTAIN] == []
 
     @invariant()
     def every_tick_is_accounted_for(self) -> None:

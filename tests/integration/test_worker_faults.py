@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import aio_pika
@@ -11,6 +12,7 @@ import pytest
 from chaos.cluster import Cluster
 from leveret_core.patterns import queue_name
 from support.eventually import eventually
+from support.liveness import assert_everything_owned
 from support.processes import LeveretProcess, StartLeveret
 from support.proxy import Proxy
 
@@ -87,8 +89,12 @@ class System(Cluster):
 
 
 @pytest.fixture
-def system(start_leveret: StartLeveret, database_url: str, redis_url: str, amqp_url: str, tmp_path: Path) -> System:
-    return System(start_leveret, database_url, redis_url, amqp_url, tmp_path)
+async def system(
+    start_leveret: StartLeveret, database_url: str, redis_url: str, amqp_url: str, tmp_path: Path
+) -> AsyncGenerator[System]:
+    made = System(start_leveret, database_url, redis_url, amqp_url, tmp_path)
+    yield made
+    await assert_everything_owned(database_url)
 
 
 async def test_doorbells_that_are_purged_or_deleted_with_their_queue_are_rung_again(system: System, amqp_url: str) -> None:

@@ -21,6 +21,7 @@ from leveret_core.store.database import Database
 from leveret_dispatcher.backfiller import Backfiller
 from leveret_dispatcher.claim_desk import ClaimDesk
 from leveret_dispatcher.ingestor import Ingestor
+from leveret_dispatcher.liveness import LivenessChecker
 from leveret_dispatcher.promoter import Promoter
 from leveret_dispatcher.publisher import Publisher
 from leveret_dispatcher.reaper import Reaper
@@ -94,6 +95,9 @@ class Control:
 
     def reaper(self, term: Term, lease: float = 0.0) -> Reaper:
         return Reaper(term, lease=lease, grace=0, reachable=lambda: True, changed=lambda _: None)
+
+    def liveness(self, term: Term, *, reachable: bool = True) -> LivenessChecker:
+        return LivenessChecker(term, lease=0, grace=0, reachable=lambda: reachable, changed=lambda _: None)
 
     def backfiller(self, term: Term, ahead: int = 20) -> Backfiller:
         return Backfiller(term, ahead=ahead, changed=self.created.extend, finished=lambda _, __: None)

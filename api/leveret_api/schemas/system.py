@@ -57,8 +57,18 @@ class WorkerList(BaseModel):
     items: list[Worker]
 
 
+class OwnerlessExample(BaseModel):
+    """An occurrence or a backfill that is not over, and that nobody is responsible for."""
+
+    kind: str = Field(description="The rule that found it.", examples=["worker"])
+    id: int = Field(description="Of the occurrence; of the backfill where `kind` is `backfill`.")
+    job_id: int
+    state: str
+    why: str = Field(examples=["its worker has ended"])
+
+
 class Dispatcher(BaseModel):
-    """Who holds the term, if anybody."""
+    """Who holds the term, if anybody, and what the holder found when it looked after things."""
 
     holder: UUID | None
     holder_name: str
@@ -66,6 +76,19 @@ class Dispatcher(BaseModel):
     acquired_at: datetime | None
     since_seconds: float | None
     lag_seconds: float = Field(description="By how much the job that is longest due is late.")
+    ownerless: int = Field(
+        description="What is not over and had nobody who is responsible for it when the holder of the term looked last."
+        " It looks once a minute, and mends what it can. Should be 0."
+    )
+    ownerless_examples: list[OwnerlessExample] = Field(description="Ten of these, at most.")
+    ownerless_looked_at: datetime | None = Field(description="When; null before the first look.")
+    clock_set_back: int = Field(description="How often the clock of Postgres was found to have been set back.")
+    clock_set_back_at: datetime | None
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Dispatcher:
+        """The dispatcher in a row of `reads/dispatcher`."""
+        return cls.model_validate(dict(row) | {"ownerless_examples": json.loads(row["ownerless_examples"])})
 
 
 class ServiceStates(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ import asyncpg
 from leveret.commands._checks import Checks
 from leveret_core.errors import ConfigurationError
 from leveret_core.settings import Settings
+from leveret_core.store.database import sql
 from leveret_core.store.migrate import available, pending
 from leveret_core.store.pooler import REFUSAL, shares_sessions
 
@@ -91,6 +93,7 @@ async def _examine_tables(connection: asyncpg.Connection[asyncpg.Record], facts:
         return
     if not missing:
         checks.ok("migrations", f"all {len(available())} applied")
+        await _examine_findings(connection, checks)
     elif facts["may_create"]:
         checks.warn("migrations", f"missing: {', '.join(missing)}", "run `leveret migrate`; `leveret api` does it at its start")
     else:
@@ -99,6 +102,23 @@ async def _examine_tables(connection: asyncpg.Connection[asyncpg.Record], facts:
             f"missing: {', '.join(missing)}, and this user may not create tables in {facts['schema'] or 'any schema'}",
             "run `leveret migrate` as a user that may",
         )
+
+
+async def _examine_findings(connection: asyncpg.Connection[asyncpg.Record], checks: Checks) -> None:
+    row = await connection.fetchrow(sql("reads/dispatcher"))
+    assert row is not None
+    if not row["ownerless"]:
+        checks.ok("liveness", "nothing is without somebody who is responsible for it")
+        return
+    shown = ", ".join(
+        f"{'backfill' if each['kind'] == 'backfill' else 'occurrence'} {each['id']} ({each['state']}: {each['why']})"
+        for each in json.loads(row["ownerless_examples"])
+    )
+    checks.warn(
+        "liveness",
+        f"{row['ownerless']} were nobody's at {row['ownerless_looked_at']:%Y-%m-%d %H:%M:%S} UTC: {shown}",
+        "look again in two minutes: the dispatcher mends what it can; see the section on liveness in docs/deploy.md",
+    )
 
 
 async def _examine_clock(connection: asyncpg.Connection[asyncpg.Record], checks: Checks) -> None:
