@@ -28,12 +28,12 @@ dashboard: install ## Build the dashboard, if its sources changed
 .PHONY: test
 test: dashboard ## Run every test on real servers, started for it (ARGS= goes to pytest, WORKERS= says how many at once)
 	@deploy/bin/test-packages
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: test-all
 test-all: dashboard ## Run every test, the random and exhaustive ones at their full length: hours, for a release
 	@deploy/bin/test-packages
-	@LEVERET_EXHAUSTIVE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@LEVERET_EXHAUSTIVE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: chaos
 chaos: install ## Break a whole Leveret again and again and look for what is lost (MINUTES=5, SEED=, FAULTS= repeats some, ARGS=)

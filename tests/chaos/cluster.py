@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 
 from support.eventually import eventually
+from support.http import http_client
 from support.ports import free_port
 from support.processes import LeveretProcess
 
@@ -69,7 +70,7 @@ class Cluster:
         self.replicas.append(replica)
 
         async def ready() -> None:
-            async with httpx.AsyncClient() as client:
+            async with http_client() as client:
                 try:
                     assert (await client.get(f"{replica.url}/readyz")).status_code == 200
                 except httpx.TransportError as error:
@@ -104,7 +105,7 @@ class Cluster:
 
     async def _request(self, method: str, path: str, **more: Any) -> Any:
         living = [replica for replica in self.replicas if replica.process.returncode is None]
-        async with httpx.AsyncClient(timeout=10) as client:
+        async with http_client() as client:
             answer = await client.request(method, f"{living[0].url}/api/v1{path}", **more)
         assert answer.is_success, f"{answer.status_code}: {answer.text}"
         return answer.json()
@@ -119,7 +120,7 @@ class Cluster:
         """The replica that holds the term, by its metrics."""
 
         async def find() -> Replica:
-            async with httpx.AsyncClient() as client:
+            async with http_client() as client:
                 for replica in self.replicas:
                     if replica.process.returncode is not None:
                         continue

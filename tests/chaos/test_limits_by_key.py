@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import httpx
-
 from chaos.cluster import Cluster
 from chaos.test_failpoints import armed, exited
 from support.eventually import eventually
+from support.http import http_client
 
 
 async def test_each_value_starts_at_its_own_pace_under_one_leader_and_the_next(cluster: Cluster) -> None:
     first = await armed(cluster, "after_publish=exit@3")
     await cluster.job("paced", concurrency="allow")
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         body = {"key": "seconds", "count": 1, "per": 1}
         answer = await client.put(f"{cluster.replicas[0].url}/api/v1/rate-limits/chaos.run/by-key", json=body)
         assert answer.is_success, answer.text

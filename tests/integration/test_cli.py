@@ -12,12 +12,12 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-import httpx
 import pytest
 
 from support.command_line import Done, command, run_leveret
 from support.eventually import eventually
 from support.given import Located
+from support.http import http_client
 from support.ports import free_port
 from support.processes import LeveretProcess
 
@@ -64,7 +64,7 @@ class System:
 
     async def ended(self, occurrence: int) -> dict[str, Any]:
         async def final() -> dict[str, Any]:
-            async with httpx.AsyncClient() as client:
+            async with http_client() as client:
                 found: dict[str, Any] = (await client.get(f"{self.url}/api/v1/occurrences/{occurrence}")).json()
             assert found["finished_at"], found["state"]
             return found

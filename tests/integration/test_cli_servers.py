@@ -17,6 +17,7 @@ import pytest
 from support.command_line import run_leveret
 from support.eventually import eventually
 from support.given import GivenServer, Located
+from support.http import http_client
 from support.ports import free_port
 from support.processes import LeveretProcess
 from support.rabbitmq import RabbitServer
@@ -35,7 +36,7 @@ async def ready(url: str) -> dict[str, Any]:
     """What `/readyz` says, as soon as something answers."""
 
     async def answer() -> dict[str, Any]:
-        async with httpx.AsyncClient() as client:
+        async with http_client() as client:
             try:
                 found: dict[str, Any] = (await client.get(f"{url}/readyz")).json()
             except httpx.TransportError as error:

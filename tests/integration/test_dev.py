@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
 from support.command_line import run_leveret
 from support.eventually import eventually
+from support.http import http_client
 from support.ports import free_port
 from support.processes import LeveretProcess
 
@@ -47,7 +47,7 @@ class Dev:
         await eventually(told, timeout=timeout, interval=0.05)
 
     async def request(self, method: str, path: str, body: object = None) -> Any:
-        async with httpx.AsyncClient(base_url=f"{self.url}/api/v1", timeout=10) as client:
+        async with http_client(f"{self.url}/api/v1") as client:
             answer = await client.request(method, path, json=body)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None

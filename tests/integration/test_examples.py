@@ -8,11 +8,11 @@ from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from support.command_line import command, run_leveret
 from support.eventually import eventually
+from support.http import http_client
 from support.ports import free_port
 from support.processes import LeveretProcess
 
@@ -25,7 +25,7 @@ class Example:
         self.data = data
 
     async def request(self, method: str, path: str, body: object = None) -> Any:
-        async with httpx.AsyncClient(base_url=f"{self.url}/api/v1", timeout=10) as client:
+        async with http_client(f"{self.url}/api/v1") as client:
             answer = await client.request(method, path, json=body)
         assert answer.is_success, answer.text
         return answer.json()

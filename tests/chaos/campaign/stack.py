@@ -17,6 +17,7 @@ from chaos.campaign.parts import Part
 from chaos.cluster import QUICK, servers_environment
 from leveret_core.store.migrate import migrate
 from support.eventually import eventually
+from support.http import http_client
 from support.ports import free_port
 from support.postgres import PostgresProcess
 from support.rabbitmq import RabbitProcess
@@ -64,7 +65,7 @@ class Stack:
             for n in range(1, WORKERS + 1)
         ]
         self.statuses: Counter[int] = Counter()
-        self._http = httpx.AsyncClient(timeout=5, trust_env=False)
+        self._http = http_client(timeout=5)
 
     @staticmethod
     def _replica(n: int, env: dict[str, str]) -> Part:
