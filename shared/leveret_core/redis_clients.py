@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from leveret_core.errors import ConfigurationError
 from leveret_core.redis_sentinel import SCHEMES, master_client
+from leveret_core.service_urls import REDIS, check_url
 
 TIMEOUT = 1.0
 """Seconds for connecting and for each command."""
@@ -32,5 +35,15 @@ def hints_client(url: str) -> Redis:
 
 
 def _client(url: str, **options: Any) -> Redis:
+    check_url(url, REDIS, "LEVERET_REDIS_URL")
     options |= {"socket_connect_timeout": TIMEOUT, "retry": Retry(NoBackoff(), 0)}
-    return master_client(url, **options) if url.partition("://")[0] in SCHEMES else Redis.from_url(url, **options)
+    if url.partition("://")[0] in SCHEMES:
+        return master_client(url, **options)
+    try:
+        client = Redis.from_url(url, **options)
+        make_connection: Callable[[], object] = client.connection_pool.make_connection
+        make_connection()  # connects nothing, but reads every option of the URL
+    except (TypeError, ValueError):
+        # Without the cause, whose text may hold a part of the URL.
+        raise ConfigurationError("LEVERET_REDIS_URL has an option behind its ? that does not exist, or a wrong value") from None
+    return client

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from leveret_core.errors import ConfigurationError
+from leveret_core.service_urls import POSTGRES, RABBITMQ, REDIS, url_problem
 
-_SCHEMES = {
-    "database_url": ("postgresql", "postgres"),
-    "redis_url": ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"),
-    "amqp_url": ("amqp", "amqps"),
-}
+_SERVICES = {"database_url": POSTGRES, "redis_url": REDIS, "amqp_url": RABBITMQ}
 
 
 class Settings(BaseSettings):
@@ -68,12 +64,9 @@ class Settings(BaseSettings):
 
     @field_validator("database_url", "redis_url", "amqp_url")
     @classmethod
-    def _known_scheme(cls, value: str, info: object) -> str:
-        name: str = getattr(info, "field_name", "")
-        scheme = urlsplit(value).scheme
-        if scheme not in _SCHEMES[name]:
-            wanted = " or ".join(f"{s}://" for s in _SCHEMES[name])
-            raise ValueError(f"must start with {wanted}, not {scheme + '://' if scheme else repr(value[:40])}")
+    def _is_url(cls, value: str, info: ValidationInfo) -> str:
+        if problem := url_problem(value, _SERVICES[info.field_name or ""]):
+            raise ValueError(problem)
         return value
 
     @model_validator(mode="after")
@@ -99,4 +92,5 @@ def load_settings(**overrides: object) -> Settings:
         for item in error.errors():
             where = f"LEVERET_{str(item['loc'][0]).upper()}: " if item["loc"] else ""
             lines.append(f"  {where}{item['msg'].removeprefix('Value error, ')}")
-        raise ConfigurationError("wrong settings:\n" + "\n".join(lines)) from error
+        # Without the cause, whose text holds what was given, passwords too.
+        raise ConfigurationError("wrong settings:\n" + "\n".join(lines)) from None

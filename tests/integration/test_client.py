@@ -164,7 +164,7 @@ async def test_refusals_are_errors_that_name_what_is_wrong(client: Client) -> No
 
 
 async def test_a_url_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="must be like http"):
+    with pytest.raises(ConfigurationError, match="must start with http"):
         Client("localhost:8080")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
@@ -21,6 +21,7 @@ from leveret.client_refusals import refusal
 from leveret.client_results import Backfill, Job, Occurrence, Triggered
 from leveret.client_triggers import TriggerItem, body_of, requests_of
 from leveret.errors import ConfigurationError, InvalidInput, ServerUnreachable
+from leveret_core.service_urls import split_login
 
 if TYPE_CHECKING:
     import httpx
@@ -67,13 +68,11 @@ class Client:
             import httpx
         except ModuleNotFoundError as error:
             raise ConfigurationError("leveret.client needs httpx: pip install 'leveret[server]'") from error
-        self.url = (url or os.environ.get("LEVERET_URL") or DEFAULT_URL).rstrip("/")
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError(f"the server's URL must be like {DEFAULT_URL}, not {self.url!r}")
+        self.url, login = split_login(url or os.environ.get("LEVERET_URL") or DEFAULT_URL, "the server's URL")
         self._http = httpx.AsyncClient(
             base_url=f"{self.url}/api/v1/",
             timeout=timeout,
+            auth=login,
             headers={"accept": "application/json", "user-agent": "leveret-client", **(headers or {})},
             transport=transport,
         )

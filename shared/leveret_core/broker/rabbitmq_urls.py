@@ -7,8 +7,7 @@ import random
 from yarl import URL
 
 from leveret_core.errors import ConfigurationError
-
-FORM = "amqp://user:password@host:5672/vhost, with commas between the hosts of a cluster"
+from leveret_core.service_urls import RABBITMQ, url_problem
 
 
 def parse_urls(url: str, heartbeat: int) -> list[URL]:
@@ -17,16 +16,12 @@ def parse_urls(url: str, heartbeat: int) -> list[URL]:
     Raises:
         ConfigurationError: it is no `amqp://` or `amqps://` URL.
     """
+    if problem := url_problem(url, RABBITMQ):
+        raise ConfigurationError(f"the broker's URL {problem}, with commas between the hosts of a cluster")
     scheme, _, rest = url.partition("://")
     authority, slash, tail = rest.partition("/")
     user, at, hosts = authority.rpartition("@")
-    try:
-        nodes = [URL(f"{scheme}://{user}{at}{host.strip()}{slash}{tail}") for host in hosts.split(",")]
-        if scheme not in ("amqp", "amqps") or not all(node.host for node in nodes):
-            raise ValueError(scheme)
-    except ValueError:
-        # Without the cause, whose text may hold the password.
-        raise ConfigurationError(f"the broker's URL must look like {FORM}") from None
+    nodes = [URL(f"{scheme}://{user}{at}{host.strip()}{slash}{tail}") for host in hosts.split(",")]
     return [node if "heartbeat" in node.query else node.update_query(heartbeat=str(heartbeat)) for node in nodes]
 
 

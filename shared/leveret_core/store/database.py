@@ -16,6 +16,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from leveret_core.cancellation import heed_cancellation
 from leveret_core.errors import ConfigurationError
+from leveret_core.service_urls import told
 from leveret_core.store.errors import is_contention, is_data_error, is_unavailable
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ class Database:
         except Exception as error:
             await self.stop()
             raise ConfigurationError(
-                f"Postgres cannot be used ({type(error).__name__}: {error}); check LEVERET_DATABASE_URL and the server"
+                f"Postgres cannot be used ({told(error, self.url)}); check LEVERET_DATABASE_URL and the server"
             ) from error
 
     async def _set_up(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:

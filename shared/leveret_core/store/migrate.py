@@ -20,6 +20,7 @@ from typing import TypeAlias
 import asyncpg
 
 from leveret_core.errors import ConfigurationError
+from leveret_core.service_urls import told
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ async def _connected(database_url: str) -> AsyncGenerator[Connection]:
         connection = await asyncpg.connect(database_url, timeout=10, server_settings={"application_name": "leveret migrate"})
     except (OSError, TimeoutError, asyncpg.PostgresError, ValueError) as error:
         raise ConfigurationError(
-            f"Postgres cannot be used ({type(error).__name__}: {error}); check LEVERET_DATABASE_URL and that the server runs"
+            f"Postgres cannot be used ({told(error, database_url)}); check LEVERET_DATABASE_URL and that the server runs"
         ) from error
     try:
         yield connection

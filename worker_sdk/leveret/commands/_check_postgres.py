@@ -10,6 +10,7 @@ import asyncpg
 
 from leveret.commands._checks import Checks
 from leveret_core.errors import ConfigurationError
+from leveret_core.service_urls import told
 from leveret_core.settings import Settings
 from leveret_core.store.database import sql
 from leveret_core.store.migrate import available, pending
@@ -41,7 +42,7 @@ async def examine(settings: Settings, checks: Checks) -> None:
     try:
         connection = await asyncpg.connect(settings.database_url, timeout=TIMEOUT, command_timeout=TIMEOUT)
     except Exception as error:
-        checks.fail("connection", f"{type(error).__name__}: {error}".removesuffix(": "), advice)
+        checks.fail("connection", told(error, settings.database_url), advice)
         return
     try:
         if await shares_sessions(settings.database_url):
@@ -54,7 +55,7 @@ async def examine(settings: Settings, checks: Checks) -> None:
         await _examine_tables(connection, facts, checks)
         await _examine_clock(connection, checks)
     except Exception as error:
-        checks.fail("connection", f"lost: {type(error).__name__}: {error}", advice)
+        checks.fail("connection", f"lost: {told(error, settings.database_url)}", advice)
     finally:
         await connection.close(timeout=TIMEOUT)
 

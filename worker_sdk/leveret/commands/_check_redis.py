@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from leveret.commands._checks import Checks
 from leveret_core.errors import ConfigurationError
 from leveret_core.redis_clients import lock_client
+from leveret_core.service_urls import told
 from leveret_core.settings import Settings
 
 OLDEST = 6
@@ -41,7 +42,7 @@ async def examine(settings: Settings, checks: Checks) -> None:
         await _examine_keys(client, checks)
         await _examine_eviction(client, info, checks)
     except (RedisError, OSError, TimeoutError, ValueError) as error:
-        checks.fail("connection", f"{type(error).__name__}: {error}", advice)
+        checks.fail("connection", told(error, settings.redis_url), advice)
     finally:
         await client.aclose()
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import typer
 
 from leveret.commands._errors import Refused, ServerUnreachable
-from leveret_core.errors import ConfigurationError, NotFound
+from leveret_core.errors import NotFound
+from leveret_core.service_urls import split_login
 
 if TYPE_CHECKING:
     import httpx
@@ -35,13 +36,11 @@ class Client:
     def __init__(self, url: str) -> None:
         import httpx
 
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError(f"LEVERET_URL (--url) must be like {DEFAULT_URL}, not {url!r}")
-        self.url = url.rstrip("/")
+        self.url, login = split_login(url, "LEVERET_URL (--url)")
         self._http = httpx.Client(
             base_url=f"{self.url}/api/v1/",
             timeout=TIMEOUT,
+            auth=login,
             headers={"accept": "application/json", "user-agent": "leveret-cli"},
         )
 

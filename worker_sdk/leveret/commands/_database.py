@@ -10,6 +10,7 @@ import asyncpg
 
 from leveret.commands._errors import ServiceUnavailable
 from leveret_core.errors import ConfigurationError
+from leveret_core.service_urls import told
 from leveret_core.store.errors import is_unavailable
 from leveret_core.store.migrate import migrate, pending
 from leveret_core.store.pooler import refuse_shared_sessions
@@ -39,7 +40,7 @@ async def prepare(url: str, *, wait: float, apply: bool) -> list[str]:
         ConfigurationError: it refuses us, shares sessions between clients, lacks migrations, or is newer than this program.
     """
     began = time.monotonic()
-    told = -TELL
+    last_told = -TELL
     while True:
         try:
             await refuse_shared_sessions(url)
@@ -54,8 +55,8 @@ async def prepare(url: str, *, wait: float, apply: bool) -> list[str]:
                 raise
             if elapsed >= wait:
                 raise ServiceUnavailable(f"{error} (tried for {elapsed:.0f} s)") from error
-            if elapsed - told >= TELL:
-                told = elapsed
+            if elapsed - last_told >= TELL:
+                last_told = elapsed
                 log.warning("waiting for Postgres, for %.0f s more: %s", wait - elapsed, error)
             await asyncio.sleep(min(RETRY, wait - elapsed))
 
@@ -70,7 +71,7 @@ async def pending_migrations(url: str) -> list[str]:
         connection = await asyncpg.connect(url, timeout=10)
     except Exception as error:
         raise ConfigurationError(
-            f"Postgres cannot be used ({type(error).__name__}: {error}); check LEVERET_DATABASE_URL and that the server runs"
+            f"Postgres cannot be used ({told(error, url)}); check LEVERET_DATABASE_URL and that the server runs"
         ) from error
     try:
         return await pending(connection)

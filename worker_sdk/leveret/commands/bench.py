@@ -37,6 +37,7 @@ def bench(
     from leveret.commands._private_servers import private_servers
     from leveret_core.settings import load_settings
 
+    load_settings()  # what is wrong is told before servers are started
     with private_servers(os.environ) as environment:
         os.environ.update(environment)
         measured = asyncio.run(measure(load_settings(), Bench(count, rate, seconds, concurrency.value), force=force))

@@ -22,6 +22,7 @@ from leveret.errors import BrokerUnavailable, ConfigurationError
 from leveret.registry import import_handlers
 from leveret.worker import Worker
 from leveret_core.broker.rabbitmq_worker import RabbitWorkerBroker
+from leveret_core.service_urls import RABBITMQ, check_url
 
 log = logging.getLogger("leveret.process")
 
@@ -80,7 +81,7 @@ def run_worker(
         InvalidInput: a handler or a pattern is wrong.
     """
     name = name or os.environ.get("LEVERET_WORKER_NAME")
-    url = amqp_url or os.environ.get(AMQP_URL) or DEFAULT_AMQP_URL
+    url = check_url(amqp_url or os.environ.get(AMQP_URL) or DEFAULT_AMQP_URL, RABBITMQ, AMQP_URL)
     given = {
         "name": name,
         "concurrency": concurrency,
@@ -213,7 +214,9 @@ async def _check(broker: RabbitWorkerBroker, stopping: asyncio.Event) -> None:
 def _broker_of(url: str) -> str:
     """A name for the broker's virtual host, without the credentials: events of one are no other's."""
     parts = urlsplit(url)
-    return hashlib.sha256(f"{parts.hostname}:{parts.port}{parts.path}".encode()).hexdigest()[:12]
+    nodes = parts.netloc.rpartition("@")[2]
+    place = ",".join(sorted(nodes.split(","))) if "," in nodes else f"{parts.hostname}:{parts.port}"
+    return hashlib.sha256(f"{place}{parts.path}".encode()).hexdigest()[:12]
 
 
 def _leave(code: int) -> None:
