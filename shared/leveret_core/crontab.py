@@ -18,16 +18,21 @@ _LONGEST_DESCRIPTION = 500
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ENVIRONMENT = re.compile(r"""("[^"]*"|'[^']*'|[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)""")
 _LOOKS_LIKE_ENTRY = re.compile(r"#+\s*(@[a-z]+\s|([\d*/,-]+\s+){4,5}\S)")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\$?(:[A-Za-z_][\w.-]*)?(/[A-Za-z_][\w.-]*)?")
+_HEADER_OF_SYSTEM = re.compile(r"#.*\b(dow|wday|weekday)\s+(user(name)?|user-name|who)\b", re.IGNORECASE)
+_ENTRY_OF_ROOT = re.compile(r"\s*(-?(@\S+)|-?[\d*][\d*/,~-]*(\s+\S+){4})\s+root\s+\S")
+_EVERY = re.compile(r"@every\s+\S+", re.IGNORECASE)
 _FIRST_PERCENT = re.compile(r"\\.|(%)", re.DOTALL)
 
 
 class CrontabJob(TypedDict):
-    """A job definition as `POST /jobs` takes it.
+    """An entry as `POST /imports` takes it: a job definition, and a `key` for its command, whenever that is due.
 
     `payload` is `{"command": str, "stdin": str | None, "env": {name: value}}`, for a system crontab with `"user": str`.
-    `trigger` is the JSON form of a `Cron`.
+    `trigger` is the JSON form of a `Cron`, or of an `Interval` for `@every 5m`.
     """
 
+    key: str
     name: str
     type: str
     description: str
@@ -67,27 +72,30 @@ class CrontabResult:
 class _Reader:
     system: bool
     timezone: str
+    looks_like_system: bool
     env: dict[str, str] = field(default_factory=dict[str, str])
     comments: list[str] = field(default_factory=list[str])
     jobs: list[CrontabJob] = field(default_factory=list[CrontabJob])
     problems: list[CrontabProblem] = field(default_factory=list[CrontabProblem])
+    jitter: float = 0.0
     zone_is_explicit: bool = False
     zone_is_bad: bool = False
 
 
-def parse_crontab(text: str, *, system: bool = False, timezone: str = "UTC") -> CrontabResult:
+def parse_crontab(text: str, *, system: bool | None = None, timezone: str = "UTC") -> CrontabResult:
     """Turn a crontab into job definitions; what cannot be taken over is listed, never raised.
 
     Args:
         text: the file's content, as `crontab -l` prints it.
-        system: True for `/etc/crontab` and `/etc/cron.d/*`, which have a user before the command.
+        system: True for `/etc/crontab` and `/etc/cron.d/*`, which have a user before the command; False for a user's crontab.
+            None (default) reads a user's, and leaves the entries out if it looks like the former.
         timezone: IANA name of the zone the crontab's host runs in; `CRON_TZ=` in the file takes precedence.
 
     Raises:
         TriggerError: if `timezone` is not known.
     """
     zone(timezone)
-    reader = _Reader(system=system, timezone=timezone)
+    reader = _Reader(system=bool(system), timezone=timezone, looks_like_system=system is None and _looks_like_system(text))
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         line = line.removesuffix("\r").strip(" \t")
         if not line:
@@ -113,16 +121,41 @@ def parse_crontab(text: str, *, system: bool = False, timezone: str = "UTC") -> 
     return CrontabResult(reader.jobs, reader.problems)
 
 
+def _looks_like_system(text: str) -> bool:
+    """Whether some line is a header that names the user's column, or an entry of root's."""
+    return any(_HEADER_OF_SYSTEM.match(line.strip()) or _ENTRY_OF_ROOT.match(line) for line in text.split("\n"))
+
+
 def _take_environment(reader: _Reader, number: int, name: str, value: str) -> None:
     if name in ("MAILTO", "MAILFROM"):
         if value:
             message = f"{name} is not taken over: output goes into the occurrence's log"
             reader.problems.append(CrontabProblem(number, message, fatal=False))
         return
+    if name == "RANDOM_DELAY":
+        _take_random_delay(reader, number, value)
+        return
+    if name in ("START_HOURS_RANGE", "CRON_WITHIN"):
+        reader.problems.append(
+            CrontabProblem(number, f"{name} is not taken over: the entries below are due at any hour", fatal=False)
+        )
+        return
+    if "$" in value:
+        message = f"{name} is taken as it stands: like cron, nothing puts a variable's value in the place of $"
+        reader.problems.append(CrontabProblem(number, message, fatal=False))
     if name == "CRON_TZ" or (name == "TZ" and not reader.zone_is_explicit):
         _take_zone(reader, number, name, value)
     if name != "CRON_TZ":
         reader.env[name] = value
+
+
+def _take_random_delay(reader: _Reader, number: int, value: str) -> None:
+    if value.isascii() and value.isdigit() and int(value[:5]) <= 1440:
+        reader.jitter = int(value) * 60.0
+    else:
+        reader.problems.append(
+            CrontabProblem(number, "RANDOM_DELAY is not taken over: it is no number of minutes up to 1440", False)
+        )
 
 
 def _take_zone(reader: _Reader, number: int, name: str, value: str) -> None:
@@ -141,7 +174,9 @@ def _take_zone(reader: _Reader, number: int, name: str, value: str) -> None:
 
 
 def _take_entry(reader: _Reader, number: int, line: str) -> None:
-    columns = (1 if line.startswith("@") else 5) + (1 if reader.system else 0)
+    # A minus in front keeps some crons from logging the entry.
+    line = line.removeprefix("-")
+    columns = (_columns_of_alias(line) if line.startswith("@") else 5) + (1 if reader.system else 0)
     parts = line.split(None, columns)
     if len(parts) <= columns:
         layout = "minute hour day month weekday" + (" user" if reader.system else "") + " command"
@@ -155,8 +190,11 @@ def _take_entry(reader: _Reader, number: int, line: str) -> None:
     if reader.zone_is_bad:
         reader.problems.append(CrontabProblem(number, "left out, its time zone is not known (see above)"))
         return
+    if problem := _user_problem(reader, parts[columns - 1]):
+        reader.problems.append(CrontabProblem(number, problem))
+        return
     try:
-        trigger = validate(Cron(expression, reader.timezone))
+        trigger = validate(Cron(expression, reader.timezone, jitter=reader.jitter))
     except TriggerError as error:
         reader.problems.append(CrontabProblem(number, error.message))
         return
@@ -164,17 +202,38 @@ def _take_entry(reader: _Reader, number: int, line: str) -> None:
     if not command:
         reader.problems.append(CrontabProblem(number, "has no command before the first %"))
         return
-    if not reader.system and command.startswith("root "):
-        message = "the command begins with a user's name: read the file as a system crontab (/etc/crontab) instead"
-        reader.problems.append(CrontabProblem(number, message, fatal=False))
     payload: dict[str, Any] = {"command": command, "stdin": stdin, "env": dict(reader.env)}
     if reader.system:
         payload["user"] = parts[columns - 1]
     comment = _CONTROL.sub(" ", " ".join(filter(None, reader.comments)))[:_LONGEST_DESCRIPTION]
     description = comment or f"From a crontab: {describe(trigger)}"
     reader.jobs.append(
-        CrontabJob(name=_slug(command), type=SHELL_JOB_TYPE, description=description, payload=payload, trigger=encode(trigger))
+        CrontabJob(
+            key=_key(payload),
+            name=_slug(command),
+            type=SHELL_JOB_TYPE,
+            description=description,
+            payload=payload,
+            trigger=encode(trigger),
+        )
     )
+
+
+def _columns_of_alias(line: str) -> int:
+    return 2 if _EVERY.match(line) else 1
+
+
+def _user_problem(reader: _Reader, user: str) -> str | None:
+    if reader.looks_like_system:
+        return "left out: the file looks like a system crontab, with a user before the command; say --system, or --user if not"
+    if reader.system and not _USER.fullmatch(user):
+        return f"{user[:40]!r} is no user's name, which a system crontab has before the command; is --system right?"
+    return None
+
+
+def _key(payload: dict[str, Any]) -> str:
+    """What tells a command from others, whatever its times and its environment are."""
+    return blake2b(f"{payload['command']}\0{payload['stdin']}\0{payload.get('user')}".encode(), digest_size=16).hexdigest()
 
 
 def _split_stdin(text: str) -> tuple[str, str | None]:
@@ -206,7 +265,7 @@ def _slug(command: str) -> str:
 
 
 def _make_names_unique(jobs: list[CrontabJob]) -> None:
-    """Tell apart jobs of one name, so that the next import of the file, lines moved or schedules changed, finds them again.
+    """Tell apart jobs of one name.
 
     Different commands get a hash of the command; the same command at several times gets a number by its place.
     """

@@ -222,20 +222,31 @@ async def _twice(system: System) -> Done:
     return await system.run("jobs", "create", "one", "--type", "greet.x", code=1)
 
 
-async def test_a_crontab_imported_twice_makes_its_jobs_once(system: System) -> None:
+async def test_a_crontab_imported_again_changes_what_has_changed_in_it(system: System) -> None:
     crontab = "# Copies the database\n15 3 * * 1-5 /opt/backup.sh --to s3\n@hourly echo tick\n"
 
-    first = await system.run("jobs", "import", "crontab", "-", "--tz", "Europe/Berlin", "--json", stdin=crontab)
-    assert [each["result"] for each in first.json()] == ["created", "created"]
-    second = await system.run("jobs", "import", "crontab", "-", "--tz", "Europe/Berlin", "--json", stdin=crontab)
-    assert [each["result"] for each in second.json()] == ["unchanged", "unchanged"]
+    async def imported(text: str, *args: str, code: int = 0) -> tuple[list[str], Done]:
+        more = ("--tz", "Europe/Berlin", "--source", "db1", "--json", *args)
+        done = await system.run("jobs", "import", "crontab", "-", *more, stdin=text, code=code)
+        return [each["result"] for each in done.json()], done
+
+    results, first = await imported(crontab)
+    assert results == ["created", "created"]
+    assert (await imported(crontab))[0] == ["unchanged", "unchanged"]
     moved = crontab.replace("15 3", "45 4")
-    third = await system.run("jobs", "import", "crontab", "-", "--tz", "Europe/Berlin", "--json", stdin=moved)
-    assert [each["result"] for each in third.json()] == ["updated", "unchanged"]
+    assert (await imported(moved, "--dry-run"))[0] == ["updated", "unchanged"]
+    assert (await imported(moved))[0] == ["updated", "unchanged"]
 
     job = await system.json("jobs", "show", first.json()[0]["name"])
     assert job["description"] == "Copies the database"
     assert job["trigger"]["expression"] == "45 4 * * 1-5"
+
+    shorter = moved.rpartition("@hourly")[0]
+    results, gone = await imported(shorter, code=3)
+    assert results == ["unchanged", "gone"]
+    assert "the job runs on (--prune deletes it)" in gone.err
+    assert (await imported(shorter + "61 * * * * x\n", "--prune", code=1))[0] == ["unchanged", "gone"], "nothing is sure"
+    assert (await imported(shorter, "--prune"))[0] == ["unchanged", "deleted"]
 
 
 async def test_applying_a_file_reports_a_refused_job_and_makes_the_others(system: System, tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ async def test_what_an_imported_crontab_runs_is_what_cron_would() -> None:
     crontab = "BACKUP=/srv\n5 4 * * * cat - && echo \\% $BACKUP%line%%last\n"
     path = settings.OUTPUT.parent / "tab"
     path.write_text(crontab)
-    (job,) = command("jobs", "import", "crontab", str(path), "--dry-run", "--json").json()
+    (job,) = command("jobs", "import", "crontab", str(path), "--check", "--json").json()
 
     done = await run_job(run_shell, job["payload"], type=job["type"])
 
@@ -267,6 +267,40 @@ async def test_a_command_that_fails_fails_for_good_as_cron_would_have_it(line: s
     assert (done.outcome, done.retry) == ("failed", False)
     assert done.error
     assert message in done.error.message
+
+
+async def test_shell_path_and_home_of_a_crontab_are_those_of_the_command(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "hello").write_text("#!/bin/sh\necho hello\n")
+    (tmp_path / "bin" / "hello").chmod(0o755)
+    path = settings.OUTPUT.parent / "tab"
+    path.write_text(
+        f"SHELL=/bin/bash\nHOME={tmp_path}\nPATH={tmp_path}/bin:/usr/bin:/bin\n"
+        "5 4 * * * source /dev/null && [[ a == a ]] && hello && pwd && echo $SHELL\n"
+    )
+    (job,) = command("jobs", "import", "crontab", str(path), "--check", "--json").json()
+
+    done = await run_job(run_shell, job["payload"], type=job["type"])
+
+    assert [record.message for record in done.logs] == ["hello", str(tmp_path), "/bin/bash"], done.error
+
+
+async def test_without_variables_a_command_begins_at_home_with_sh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/zsh")
+
+    done = await run_job(run_shell, {"command": "pwd; echo $SHELL"})
+
+    assert [record.message for record in done.logs] == [str(tmp_path), "/bin/sh"]
+
+
+@pytest.mark.parametrize("name", ["SHELL", "HOME"])
+async def test_a_shell_or_home_that_is_not_there_is_said(name: str) -> None:
+    done = await run_job(run_shell, {"command": "true", "env": {name: "/nowhere/at/all"}})
+
+    assert done.outcome == "failed"
+    assert done.error
+    assert f"{name} is /nowhere/at/all, which this worker's machine does not have" in done.error.message
 
 
 async def test_a_command_of_another_user_is_not_run() -> None:

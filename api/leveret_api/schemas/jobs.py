@@ -202,7 +202,10 @@ class Job(BaseModel):
     tags: list[str]
     payload: Payload
     trigger: TriggerBody
-    source: Literal["api", "code"] = Field(description="`code`: a handler's `@job(..., cron=...)` declares it.")
+    source: Literal["api", "code", "import"] = Field(
+        description="`code`: a handler's `@job(..., cron=...)` declares it. `import`: it comes from `import_source`."
+    )
+    import_source: str | None = Field(description="What it was imported from; null unless it was.", examples=["db2:alice"])
     served: bool = Field(description="Whether a live worker serves its type.")
     trigger_description: str = Field(examples=["every day at 06:00 Europe/Berlin"])
     concurrency: Concurrency
@@ -243,7 +246,7 @@ class Job(BaseModel):
                 "trigger": triggers.encode(trigger),
                 "trigger_description": _described(trigger),
                 "paused": row["paused_at"] is not None,
-                "source": "api" if row["declaration"] is None else "code",
+                "source": "code" if row["declaration"] is not None else "api" if row["import_source"] is None else "import",
                 "served": served.serves(row["type"]),
                 "last_occurrence": last,
             }

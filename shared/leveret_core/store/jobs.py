@@ -198,15 +198,20 @@ async def delete_job(db: Database, ref: JobRef, *, actor: str, version: int | No
             async with db.transaction() as connection:
                 row = await _lock(connection, ref)
                 _check_version(row, version)
-                await connection.execute(sql("jobs/delete"), row["id"])
-                cancelled = await connection.fetchval(sql("jobs/cancel_unstarted"), row["id"], JOB_DELETED)
-                await _audit(connection, actor, "delete", row["id"], {"name": row["name"], "cancelled": cancelled})
-                return Change(row["id"], fields=("deleted",), moved=cancelled > 0)
+                return await delete_in(connection, row, actor=actor)
         except asyncpg.DeadlockDetectedError:
             # Occurrences of a job without slots are claimed without the job's lock.
             if tries == _DEADLOCK_TRIES:
                 raise
             tries += 1
+
+
+async def delete_in(connection: Connection, row: asyncpg.Record, *, actor: str) -> Change:
+    """As `delete_job`, in the caller's transaction, which holds the job's lock and begins anew after a deadlock."""
+    await connection.execute(sql("jobs/delete"), row["id"])
+    cancelled = await connection.fetchval(sql("jobs/cancel_unstarted"), row["id"], JOB_DELETED)
+    await _audit(connection, actor, "delete", row["id"], {"name": row["name"], "cancelled": cancelled})
+    return Change(row["id"], fields=("deleted",), moved=cancelled > 0)
 
 
 async def _insert(connection: Connection, definition: JobDefinition, actor: str) -> Change | None:

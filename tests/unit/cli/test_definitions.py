@@ -78,7 +78,7 @@ def test_the_examples_jobs_are_valid() -> None:
 def test_a_crontab_is_previewed_without_a_server(folder: Path) -> None:
     (folder / "tab").write_text("MAILTO=ann\n30 4 * * 1 /usr/local/bin/backup --all\n61 * * * * oops\n")
 
-    done = command("jobs", "import", "crontab", "tab", "--tz", "Europe/Berlin", "--dry-run", "--json")
+    done = command("jobs", "import", "crontab", "tab", "--tz", "Europe/Berlin", "--check", "--json")
 
     assert done.code == 1, "an entry was left out"
     (job,) = done.json()
@@ -91,7 +91,7 @@ def test_a_crontab_is_previewed_without_a_server(folder: Path) -> None:
 def test_a_crontab_without_mistakes_is_imported_with_exit_code_0(folder: Path) -> None:
     (folder / "tab").write_text("# the mail\n@daily root /usr/bin/sendmail -q\n")
 
-    done = command("jobs", "import", "crontab", "tab", "--system", "--dry-run")
+    done = command("jobs", "import", "crontab", "tab", "--system", "--check")
 
     assert done.code == 0
     assert "/usr/bin/sendmail -q" in done.out
@@ -99,7 +99,7 @@ def test_a_crontab_without_mistakes_is_imported_with_exit_code_0(folder: Path) -
 
 
 def test_a_crontab_that_is_not_there_is_said() -> None:
-    done = command("jobs", "import", "crontab", "/nowhere/tab", "--dry-run")
+    done = command("jobs", "import", "crontab", "/nowhere/tab", "--check")
 
     assert done.code == 2
     assert "cannot read /nowhere/tab" in done.err

@@ -33,9 +33,12 @@ def problems_of(result: CrontabResult) -> list[tuple[int, str, bool]]:
 
 def test_a_users_crontab_becomes_jobs_and_a_list_of_problems() -> None:
     result = parse_crontab(USER_CRONTAB)
+    keys = [job["key"] for job in result.jobs]
     env = {"SHELL": "/bin/bash", "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    assert len(set(keys)) == 3
     assert result.jobs == [
         {
+            "key": keys[0],
             "name": "backup-sh-full",
             "type": "shell.run",
             "description": "Nightly backup, kept for 30 days",
@@ -47,6 +50,7 @@ def test_a_users_crontab_becomes_jobs_and_a_list_of_problems() -> None:
             "trigger": {"kind": "cron", "expression": "0 2 * * *", "timezone": "UTC"},
         },
         {
+            "key": keys[1],
             "name": "report-day-date-f",
             "type": "shell.run",
             "description": "From a crontab: every day at 00:00 Europe/Berlin",
@@ -54,6 +58,7 @@ def test_a_users_crontab_becomes_jobs_and_a_list_of_problems() -> None:
             "trigger": {"kind": "cron", "expression": "@daily", "timezone": "Europe/Berlin"},
         },
         {
+            "key": keys[2],
             "name": "mail-s-hello-team",
             "type": "shell.run",
             "description": "From a crontab: every 15 minutes from 09:00 to 17:59, every weekday (Monday to Friday) "
@@ -81,11 +86,65 @@ def test_a_system_crontab_has_a_user_before_the_command() -> None:
     assert [(problem.line, problem.fatal) for problem in result.problems] == [(3, True)]
 
 
-def test_a_system_crontab_read_as_a_users_is_noticed() -> None:
-    result = parse_crontab("17 * * * * root run-parts /etc/cron.hourly\n")
-    assert problems_of(result) == [
-        (1, "the command begins with a user's name: read the file as a system crontab (/etc/crontab) instead", False)
+SYSTEM_CRONTAB = """SHELL=/bin/sh
+#minute\thour\tmday\tmonth\twday\twho\tcommand
+*/5\t*\t*\t*\t*\toperator\t/usr/libexec/save-entropy
+0\t*\t*\t*\t*\troot\tnewsyslog
+@daily www-data /srv/clean
+"""
+
+
+def test_a_system_crontab_read_as_a_users_is_noticed_and_left_out() -> None:
+    message = "left out: the file looks like a system crontab, with a user before the command; say --system, or --user if not"
+    result = parse_crontab(SYSTEM_CRONTAB)
+    assert result.jobs == []
+    assert problems_of(result) == [(line, message, True) for line in (3, 4, 5)]
+    # An entry of root's is enough, and so is the header.
+    for text in ("0\t*\t*\t*\t*\troot\tnewsyslog\n", "# m h dom mon dow user\tcommand\n1 2 * * * www-data x\n"):
+        assert [problem.message for problem in parse_crontab(text).problems] == [message]
+    (job,) = parse_crontab("0 * * * * root newsyslog", system=False).jobs
+    assert job["payload"]["command"] == "root newsyslog", "who says that it is a user's is believed"
+    assert [job["payload"]["user"] for job in parse_crontab(SYSTEM_CRONTAB, system=True).jobs] == [
+        "operator",
+        "root",
+        "www-data",
     ]
+
+
+def test_a_users_crontab_read_as_a_systems_is_noticed() -> None:
+    result = parse_crontab("0 5 * * * /usr/bin/backup --full\n", system=True)
+    assert result.jobs == []
+    assert "'/usr/bin/backup' is no user's name" in result.problems[0].message
+
+
+def test_what_cron_does_with_variables_is_done_or_said() -> None:
+    text = "PATH=$HOME/bin:/usr/bin\nRANDOM_DELAY=30\n@daily a\nRANDOM_DELAY=0\n@daily b\nSTART_HOURS_RANGE=3-22\n"
+    result = parse_crontab(text)
+    assert [job["trigger"].get("jitter") for job in result.jobs] == [1800.0, None]
+    assert result.jobs[0]["payload"]["env"] == {"PATH": "$HOME/bin:/usr/bin"}
+    assert [(problem.line, problem.fatal) for problem in result.problems] == [(1, False), (6, False)]
+    assert "taken as it stands" in result.problems[0].message
+
+
+def test_an_entry_may_be_written_in_every_dialect_of_cron() -> None:
+    text = "@every 90m /srv/a b\nH 3 * * * c\n0~30 4 15W * ? d\n-5 0 * * * e\n@every_minute f\n"
+    jobs = parse_crontab(text).jobs
+    assert [job["payload"]["command"] for job in jobs] == ["/srv/a b", "c", "d", "e", "f"]
+    assert jobs[0]["trigger"] == {"kind": "interval", "every": 5400.0}
+    assert [job["trigger"].get("expression") for job in jobs[1:]] == [
+        "H 3 * * *",
+        "0~30 4 15W * ?",
+        "5 0 * * *",
+        "@every_minute",
+    ]
+
+
+def test_the_key_tells_a_command_whatever_its_times_are() -> None:
+    def key(text: str, *, system: bool = False) -> str:
+        return parse_crontab(text, system=system).jobs[0]["key"]
+
+    assert key("1 1 * * * sync") == key("A=1\n# said\n@hourly sync")
+    assert len({key("@daily sync"), key("@daily sync -a"), key("@daily sync%x"), key("@daily ann sync", system=True)}) == 4
 
 
 def test_the_environment_holds_from_its_line_on() -> None:
@@ -169,7 +228,9 @@ def test_control_characters_are_not_let_through() -> None:
 def test_every_job_of_a_crontab_is_a_job_that_the_api_takes() -> None:
     text = USER_CRONTAB + "@daily 7z\n@daily cat%\u00fc\n# " + "x" * 5000 + "\n@daily " + "y" * 5000 + "\n"
     jobs = parse_crontab(text).jobs
-    assert [define(job).name for job in jobs] == [job["name"] for job in jobs]
+    assert [define({name: value for name, value in job.items() if name != "key"}).name for job in jobs] == [
+        job["name"] for job in jobs
+    ]
 
 
 def test_any_text_gives_a_result() -> None:

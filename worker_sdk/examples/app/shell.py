@@ -8,6 +8,7 @@ import os
 import signal
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
+from collections.abc import Mapping
 
 from examples.app import settings
 from leveret import Fail, JobContext, job
@@ -21,15 +22,26 @@ LONGEST_LINE = 64 * 1024
 async def run(
     ctx: JobContext, command: str, stdin: str | None = None, env: dict[str, str] | None = None, user: str | None = None
 ) -> dict[str, object]:
-    """Run a command with /bin/sh; its output goes into the log line by line, and any exit status but 0 is a failure."""
+    """Run a command as cron does; its output goes into the log by lines, and any exit status but 0 is a failure.
+
+    SHELL in `env` names the shell (default: /bin/sh), and HOME the folder in which the command begins (default: the home of the
+    worker's user).
+    """
     if user is not None and user != getpass.getuser():
         raise Fail(f"the command is {user}'s, and this worker runs as {getpass.getuser()}: start a worker as {user}")
-    process = await asyncio.create_subprocess_shell(
+    given = env or {}
+    shell = given.get("SHELL") or "/bin/sh"
+    if not os.access(shell, os.X_OK):
+        raise Fail(f"SHELL is {shell}, which this worker's machine does not have")
+    process = await asyncio.create_subprocess_exec(
+        shell,
+        "-c",
         command,
         stdin=PIPE,
         stdout=PIPE,
         stderr=STDOUT,
-        env=os.environ | (env or {}),
+        cwd=_folder(given),
+        env=os.environ | {"SHELL": shell} | given,
         limit=LONGEST_LINE,
         # A group of its own: on a timeout, all that the command started ends with it.
         start_new_session=True,
@@ -44,6 +56,16 @@ async def run(
     if status != 0:
         raise Fail(f"exit status {status}" if status > 0 else f"ended by {signal.Signals(-status).name}")
     return {"exit_status": status, "output": "\n".join(tail)}
+
+
+def _folder(env: Mapping[str, str]) -> str | None:
+    """Where the command begins; None for the worker's own folder, if its user has no home."""
+    home = env.get("HOME") or os.path.expanduser("~")
+    if os.path.isdir(home):
+        return home
+    if env.get("HOME"):
+        raise Fail(f"HOME is {home}, which this worker's machine does not have")
+    return None
 
 
 async def _feed(process: Process, text: str) -> None:

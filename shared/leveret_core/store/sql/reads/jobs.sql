@@ -21,7 +21,7 @@ fitting as (
 )
 select j.id, j.name, j.type, j.description, j.tags, j.payload, j.trigger, j.concurrency, j.max_concurrent, j.max_waiting, j.catch_up,
        j.catch_up_window, j.timeout, j.retry, j.max_runs, j.runs, j.concurrency_key,
-       j.priority, j.disable_after, j.failures, j.declaration, j.version, j.paused_at, j.pause_reason, j.next_fire_at, j.last_fire_at,
+       j.priority, j.disable_after, j.failures, j.declaration, j.import_source, j.version, j.paused_at, j.pause_reason, j.next_fire_at, j.last_fire_at,
        j.created_at, j.updated_at, last.id as last_id, last.state as last_state, last.scheduled_for as last_scheduled_for,
        last.finished_at as last_finished_at, (select count(*) from page) as found
 from fitting f
