@@ -21,7 +21,8 @@ class Printed:
         """Write `text`, and keep it for the attempt that runs here, if one does."""
         written = self._stream.write(text)
         running = context.running.get(None)
-        if running is not None and not _is_a_log_record(sys._getframe(1).f_globals.get("__name__")):
+        writer = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+        if running is not None and not _is_a_log_record(writer.f_globals.get("__name__")):
             running._reporter.printed(text)  # pyright: ignore[reportPrivateUsage]
         return written
 
