@@ -18,6 +18,7 @@ from leveret_dispatcher.candidate import Candidate
 from leveret_dispatcher.lock import KEY, RedisLock
 from leveret_dispatcher.term import Term, boottime
 from support.eventually import eventually
+from support.proxy import Proxy
 from support.servers import Server
 
 TTL = 2.0
@@ -155,6 +156,24 @@ async def test_the_owner_recognises_its_own_lock_when_an_answer_was_lost(redis_u
     assert await lock.resign()
     assert not await lock.renew()
     await client.aclose()
+
+
+@pytest.mark.parametrize("renewed", [False, True], ids=["at once", "after renewals"])
+async def test_a_holder_that_nobody_answers_trusts_its_term_no_longer_than_the_ttl(
+    database_url: str, redis_url: str, renewed: bool
+) -> None:
+    async with Proxy(database_url) as postgres, Proxy(redis_url) as redis, replicas(postgres.url, redis.url) as start:
+        first = await start()
+        await eventually(lambda: first.leads, interval=0.005)
+        if renewed:
+            await asyncio.sleep(TTL / 2)
+        postgres.blackhole()
+        redis.blackhole()
+        try:
+            await eventually(lambda: not first.leads, timeout=TTL)
+        finally:
+            await postgres.heal()
+            await redis.heal()
 
 
 async def test_without_redis_the_holder_goes_on_and_nobody_else_begins(database_url: str, private_redis: Server) -> None:
