@@ -29,9 +29,15 @@ def a_log(seq: int, occurrence: int = 1, message: str = "") -> Log:
     return Log(occurrence=occurrence, attempt=1, token="t", seq=seq, at=at, level="info", message=message or f"record {seq}")
 
 
-def a_finish(occurrence: int, size: int = 10) -> Finished:
+def a_finish(number: int, size: int = 10) -> Finished:
+    """The end of the run `number`, from 0 on."""
     result = msgspec.Raw(b'"' + b"x" * size + b'"')
-    return Finished(occurrence=occurrence, attempt=1, token="t", seq=1, outcome="succeeded", duration=0, result=result)
+    return Finished(occurrence=number + 1, attempt=1, token="t", seq=1, outcome="succeeded", duration=0, result=result)
+
+
+def ended(servers: FakeServers) -> list[int]:
+    """The numbers of the runs whose ends have arrived, in that order."""
+    return [event.occurrence - 1 for event in servers.finished]
 
 
 @asynccontextmanager
@@ -79,7 +85,7 @@ async def test_what_the_broker_does_not_take_goes_to_disk_and_is_sent_in_order_w
         assert confirmed == []
         servers.away = False
         assert await buffer.flush(10)
-        assert [event.occurrence for event in servers.finished] == list(range(300))
+        assert ended(servers) == list(range(300))
         assert [event.seq for event in servers.logs] == list(range(1, 301))
         assert confirmed == held, "a doorbell is settled when the end is confirmed, and not before"
         assert files(tmp_path) != []
@@ -105,7 +111,7 @@ async def test_memory_stays_bounded_while_ten_times_as_much_waits(tmp_path: Path
         await eventually(buffer.room.is_set)
         servers.away = False
         assert await buffer.flush(10)
-    assert [event.occurrence for event in servers.finished] == list(range(20))
+    assert ended(servers) == list(range(20))
 
 
 async def test_when_the_disk_fills_logs_give_way_are_counted_and_no_end_is_lost(tmp_path: Path) -> None:
@@ -121,7 +127,7 @@ async def test_when_the_disk_fills_logs_give_way_are_counted_and_no_end_is_lost(
         assert sum(path.stat().st_size for path in files(tmp_path)) <= 100_000
         servers.away = False
         assert await buffer.flush(10)
-    assert [event.occurrence for event in servers.finished] == list(range(20, 2001, 20))
+    assert ended(servers) == list(range(20, 2001, 20))
     assert len({event.seq for event in servers.logs}) == len(servers.logs)
     notices = [event for event in servers.logs if event.level == "warning"]
     told = sum(int(event.message.split()[0]) for event in notices)
@@ -143,7 +149,7 @@ async def test_when_memory_and_disk_are_full_of_ends_there_is_no_room_until_the_
         servers.away = False
         assert await buffer.flush(10)
         assert buffer.room.is_set()
-    assert [event.occurrence for event in servers.finished] == list(range(20))
+    assert ended(servers) == list(range(20))
 
 
 @pytest.mark.parametrize("disk", ["none", "broken"])
@@ -161,7 +167,7 @@ async def test_without_a_disk_ends_wait_in_memory_and_claims_stop(tmp_path: Path
         servers.away = False
         assert await buffer.flush(10)
         assert buffer.room.is_set()
-    assert [event.occurrence for event in servers.finished] == list(range(10))
+    assert ended(servers) == list(range(10))
 
 
 async def test_a_worker_without_room_claims_nothing_and_goes_on_by_itself(tmp_path: Path) -> None:
@@ -204,7 +210,7 @@ async def test_what_is_unconfirmed_at_the_end_is_sent_by_the_next_worker_under_t
     async with sending(servers, tmp_path) as buffer:
         buffer.finish("new", a_finish(6))
         await eventually(lambda: len(servers.finished) == 7)
-    told = dict(zip((event.occurrence for event in servers.finished), servers.event_workers, strict=True))
+    told = dict(zip(ended(servers), servers.event_workers, strict=True))
     assert told == {**dict.fromkeys(range(6), "old"), 6: "new"}
     assert files(tmp_path) == []
 
@@ -242,7 +248,7 @@ async def test_whatever_the_broker_does_each_end_arrives_and_all_records_are_the
                 await asyncio.sleep(chance.random() / 20)
         servers.away = servers.hold_events = False
         assert await buffer.flush(20)
-    assert list(dict.fromkeys(event.occurrence for event in servers.finished)) == list(range(150))
+    assert list(dict.fromkeys(ended(servers))) == list(range(150))
     assert confirmed == held
     notices = [event for event in servers.logs if event.level == "warning"]
     kept = {event.seq for event in servers.logs if event.level == "info"}
