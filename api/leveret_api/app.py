@@ -35,7 +35,7 @@ def create_app(services: Services, *, static: Path = STATIC) -> ASGIApp:
         static: the folder of the built dashboard.
     """
     metrics = Metrics()
-    live = Live(services.hints, metrics)
+    live = Live(services.hints, metrics, supervisor=services.supervisor)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:

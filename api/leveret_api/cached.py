@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 _SHARE = 10
 """A value lasts at least so many times as long as it took to load: loading takes a tenth of the time at most."""
+_LONGEST = 15.0
+"""Seconds that a value lasts for that reason, at most: what was slow once, because a service hung, may be quick again."""
 
 
 class Cached(Generic[T]):
@@ -21,11 +23,13 @@ class Cached(Generic[T]):
     Args:
         load: loads the value.
         max_age: seconds a value lasts.
+        costly: whether it lasts longer if it took long to load. Default true.
     """
 
-    def __init__(self, load: Callable[[], Awaitable[T]], max_age: float) -> None:
+    def __init__(self, load: Callable[[], Awaitable[T]], max_age: float, *, costly: bool = True) -> None:
         self._load = load
         self._max_age = max_age
+        self._share = _SHARE if costly else 0
         self._lock = asyncio.Lock()
         self._value: T | None = None
         self._error: Exception | None = None
@@ -36,7 +40,7 @@ class Cached(Generic[T]):
         self._expires = 0.0
 
     async def get(self) -> T:
-        """The value, at most `max_age` seconds old.
+        """The value, at most `max_age` seconds old, or somewhat older if it is costly.
 
         Raises:
             Exception: what `load` raised, now or within the last second.
@@ -51,7 +55,7 @@ class Cached(Generic[T]):
                     self._expires = time.monotonic() + 1
                 else:
                     took = time.monotonic() - now
-                    self._expires = time.monotonic() + max(self._max_age, took * _SHARE)
+                    self._expires = time.monotonic() + max(self._max_age, min(_LONGEST, took * self._share))
             if self._error is not None:
                 raise self._error.with_traceback(None)
             assert self._value is not None

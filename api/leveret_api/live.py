@@ -22,6 +22,7 @@ from leveret_api.metrics import Metrics
 from leveret_api.origin import same_origin
 from leveret_api.pending import Pending
 from leveret_core.hints import Hint, Hints
+from leveret_core.supervision import Kept, Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +44,19 @@ class Live:
     Args:
         hints: where to hear of changes.
         metrics: counts clients and messages.
+        supervisor: keeps the task that tells clients.
         interval: seconds between two messages to a client.
         send_timeout: seconds a client may take to make room for a message.
     """
 
     def __init__(
-        self, hints: Hints, metrics: Metrics, *, interval: float = INTERVAL, send_timeout: float = SEND_TIMEOUT
+        self,
+        hints: Hints,
+        metrics: Metrics,
+        *,
+        supervisor: Supervisor | None = None,
+        interval: float = INTERVAL,
+        send_timeout: float = SEND_TIMEOUT,
     ) -> None:
         self._hints = hints
         self._metrics = metrics
@@ -77,7 +85,8 @@ class Live:
         self._watchers: Counter[int] = Counter()
         self._version = version("leveret")
         self._seq = 0
-        self._task: asyncio.Task[None] | None = None
+        self._supervisor = supervisor or Supervisor()
+        self._kept: Kept | None = None
         self._unsubscribe = _nothing
 
     def mount(self, app: ASGIApp) -> ASGIApp:
@@ -86,18 +95,16 @@ class Live:
 
     async def start(self) -> None:
         """Begin to listen to the hints and to tell clients."""
-        if self._task is None:
+        if self._kept is None:
             self._unsubscribe = self._hints.subscribe(self._note)
-            self._task = asyncio.create_task(self._tell())
+            self._kept = self._supervisor.keep("live updates", self._tell)
 
     async def stop(self) -> None:
         """End it. Safe to call twice and before `start`."""
         self._unsubscribe()
         self._unsubscribe = _nothing
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        kept, self._kept = self._kept, None
+        await self._supervisor.stop(kept)
         await self._server.shutdown()
 
     def _note(self, hint: Hint) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from leveret_api.schemas.system import Overview, ServiceStates
+from leveret_api.schemas.system import Health, Overview, ServiceStates, Task
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -45,19 +48,32 @@ class Metrics:
             *(self._epoch, self._lag, self._ownerless, self._set_back),
         )
 
-    def render(self, *, leads: bool, states: ServiceStates, overview: Overview | None) -> bytes:
+        self._progress = self._gauge(
+            "leveret_dispatch_last_progress_seconds", "Seconds since any dispatcher last had done what was to be done."
+        )
+        self._task_up = self._gauge("leveret_task_up", "Whether a background task of this process does its work.", ("task",))
+        self._restarts = _Restarts()
+        self._registry.register(self._restarts)
+
+    def render(self, *, leads: bool, states: ServiceStates, health: Health, overview: Overview | None) -> bytes:
         """The text of a scrape.
 
         Args:
             leads: whether this process holds the term.
             states: which services answer.
+            health: of this process.
             overview: None while Postgres is away; what it tells is then not a number: an old one would mislead.
         """
         self._leads.set(leads)
         for service, state in states:
             self._up.labels(service).set(state == "ok")
-        for gauge in (self._occurrences, self._jobs):
+        progress = health.dispatch.last_progress_seconds
+        self._progress.set(float("nan") if progress is None else progress)
+        for gauge in (self._occurrences, self._jobs, self._task_up):
             gauge.clear()
+        for task in health.tasks:
+            self._task_up.labels(task.name).set(task.running and not task.overdue_seconds)
+        self._restarts.tasks = health.tasks
         if overview is not None:
             for name, count in overview.occurrences.items():
                 self._occurrences.labels(name.value).set(count)
@@ -78,6 +94,21 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
         return Gauge(name, text, labels, registry=self._registry)
+
+
+class _Restarts(Collector):
+    """How often the tasks had to be started again, as their supervisor counts it."""
+
+    def __init__(self) -> None:
+        self.tasks: Sequence[Task] = ()
+
+    def collect(self) -> Iterable[Metric]:
+        """For the registry."""
+        text = "How often a background task of this process had to be started again."
+        family = CounterMetricFamily("leveret_task_restarts", text, labels=("task",))
+        for task in self.tasks:
+            family.add_metric((task.name,), task.restarts)
+        yield family
 
 
 class RequestMetrics:

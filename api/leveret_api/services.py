@@ -19,6 +19,7 @@ from leveret_core.messages import Cancel
 from leveret_core.settings import Settings
 from leveret_core.store.creation import Replaced
 from leveret_core.store.database import Database
+from leveret_core.supervision import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Services:
         hints: to tell the dispatcher and the dashboards that something changed.
         redis: pinged for `/readyz` and `/metrics`; None when this process does without Redis.
         leads: whether this process holds the term, for `/metrics`.
+        supervisor: of the background tasks, for `/readyz` and `/metrics`.
         draining: set it before a shutdown, so that `/readyz` sends new requests elsewhere.
     """
 
@@ -47,6 +49,7 @@ class Services:
     hints: Hints
     redis: Redis | None
     leads: Callable[[], bool] = _never
+    supervisor: Supervisor = field(default_factory=Supervisor)
     draining: bool = False
     served: Cached[Served] = field(init=False)
     """What live workers serve; a few seconds old at most, less when a worker says hello."""

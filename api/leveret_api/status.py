@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from leveret_api.cached import Cached
-from leveret_api.schemas.system import Dispatcher, Health, Overview, ServiceStates
+from leveret_api.schemas.system import Dispatch, Dispatcher, Health, Overview, ServiceStates, Task
 from leveret_api.services import Services
 
 log = logging.getLogger(__name__)
@@ -28,17 +28,26 @@ class Status:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._states = Cached(self._ping, 1.0)
+        settings = services.settings
+        self._patience = settings.lock_ttl + 2 * (settings.lock_renew + settings.lock_retry + settings.poll_interval)
+        # Not longer when it took long: a service that hung for a while is back as soon as it answers.
+        self._states = Cached(self._ping, 1.0, costly=False)
         self._overview = Cached(self._load_overview, 1.0)
 
     async def health(self) -> Health:
         """Whether this process can serve requests; never raises."""
-        states = await self._states.get()
+        states, dispatch = await self._states.get()
+        tasks = self._services.supervisor.states()
+        status: Literal["ok", "degraded", "unavailable", "draining"]
         if states.postgres == "down":
-            return Health(status="unavailable", services=states)
-        if self._services.draining:
-            return Health(status="draining", services=states)
-        return Health(status="ok" if states == _ALL_OK else "degraded", services=states)
+            status = "unavailable"
+        elif self._services.draining:
+            status = "draining"
+        elif states == _ALL_OK and dispatch.state == "ok" and all(task.healthy for task in tasks):
+            status = "ok"
+        else:
+            status = "degraded"
+        return Health(status=status, services=states, dispatch=dispatch, tasks=[Task.of(task) for task in tasks])
 
     async def overview(self) -> Overview:
         """The system at a glance, a second old, or older where counting takes long.
@@ -58,21 +67,25 @@ class Status:
         assert row is not None
         return Dispatcher.of(row)
 
-    async def _ping(self) -> ServiceStates:
-        postgres, redis = await asyncio.gather(self._postgres_answers(), self._redis_answers())
-        return ServiceStates(
-            postgres="ok" if postgres else "down",
+    async def _ping(self) -> tuple[ServiceStates, Dispatch]:
+        dispatch, redis = await asyncio.gather(self._dispatch(), self._redis_answers())
+        states = ServiceStates(
+            postgres="down" if dispatch is None else "ok",
             redis="ok" if redis else "down",
             rabbitmq="ok" if self._services.broker.connected else "down",
         )
+        return states, dispatch or Dispatch(state="unknown", last_progress_seconds=None)
 
-    async def _postgres_answers(self) -> bool:
+    async def _dispatch(self) -> Dispatch | None:
+        """Whether anybody dispatches; None when Postgres does not answer."""
         try:
             async with asyncio.timeout(_PING_TIMEOUT):
-                return bool(await self._services.database.fetchval("reads/ping"))
+                progress: float | None = await self._services.database.fetchval("reads/ping")
         except Exception as error:
             log.debug("status: Postgres does not answer: %r", error)
-            return False
+            return None
+        stalled = progress is None or progress > self._patience
+        return Dispatch(state="stalled" if stalled else "ok", last_progress_seconds=progress)
 
     async def _redis_answers(self) -> bool:
         if self._services.redis is None:
@@ -104,7 +117,7 @@ class Status:
                 "jobs": dict(jobs),
                 "workers": dict(workers),
                 "dispatcher": await self.dispatcher(),
-                "services": await self._states.get(),
+                "services": (await self._states.get())[0],
                 "upcoming": [
                     {"job_id": row["id"], "job_name": row["name"], "next_fire_at": row["next_fire_at"]} for row in upcoming
                 ],

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import socket
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from leveret_core.cancellation import heed_cancellation
 from leveret_core.errors import TermOver
@@ -14,11 +15,19 @@ from leveret_core.failpoints import reach
 from leveret_core.hints import Hint, Hints
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
+from leveret_core.supervision import end_tasks
 from leveret_dispatcher.lock import LockUnknown, RedisLock
 from leveret_dispatcher.term import NAME, Term, boottime
-from leveret_dispatcher.watchdog import Watchdog
+from leveret_dispatcher.watchdog import Watchdog, end_process
 
 log = logging.getLogger(__name__)
+
+END_TIMEOUT = 5.0
+"""Seconds in which dispatching and renewing must have ended when the term is given up."""
+RENEW_LIMIT = 20.0
+"""Seconds one renewal may take: both services, each with its own time limit."""
+RESIGN_TIMEOUT = 2.0
+"""Seconds to tell Postgres that the term is given up, which only saves candidates the wait for the lease."""
 
 
 class Candidate:
@@ -30,6 +39,7 @@ class Candidate:
         lock: the Redis lock, with this process's token.
         hints: wake this candidate when a holder resigns.
         dispatch: runs for the length of a term; raises `TermOver` or is cancelled when it ends.
+        end_process: called when this process holds the term and can neither keep nor give it up.
     """
 
     def __init__(
@@ -38,13 +48,15 @@ class Candidate:
         database: Database,
         lock: RedisLock,
         hints: Hints,
-        dispatch: Callable[[Term], Awaitable[None]],
+        dispatch: Callable[[Term], Coroutine[Any, Any, None]],
+        end_process: Callable[[], None] = end_process,
     ) -> None:
         self._settings = settings
         self._database = database
         self._lock = lock
         self._hints = hints
         self._dispatch = dispatch
+        self._end_process = end_process
         self._holder = uuid.uuid4()
         self._holder_name = f"{socket.gethostname()}:{self._holder.hex[:8]}"
         self._vacant = asyncio.Event()
@@ -88,7 +100,7 @@ class Candidate:
             )
         except Exception as error:
             heed_cancellation()
-            log.warning("term: Postgres cannot be asked (%s); trying again", error)
+            log.warning("term: Postgres cannot be asked (%s: %s); trying again", type(error).__name__, error)
             await self._give_back()
             return None
         if epoch is None:
@@ -98,34 +110,42 @@ class Candidate:
     async def _hold(self, term: Term) -> None:
         log.info("term: holding epoch %d as %s", term.epoch, self._holder_name)
         self.term = term
-        watchdog = Watchdog(2 * self._settings.lock_ttl)
+        beyond = 2 * self._settings.lock_ttl
+        watchdog = Watchdog(beyond, self._end_process, lambda awake: term.stuck(beyond=beyond, awake_since=awake))
         watchdog.start()
-        dispatching = asyncio.ensure_future(self._dispatch(term))
-        renewing = asyncio.create_task(self._renew(term))
+        dispatching = asyncio.create_task(self._dispatch(term), name="leveret dispatching")
+        renewing = asyncio.create_task(self._renew(term), name="leveret renewing")
         try:
             done, _ = await asyncio.wait({dispatching, renewing}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                error = task.exception()
+                error = None if task.cancelled() else task.exception()
                 if isinstance(error, TermOver):
                     log.warning("term: stepping down: %s", error)
-                elif error is not None:
+                else:
                     log.error("term: the dispatcher failed, stepping down", exc_info=error)
         finally:
-            watchdog.stop()
+            # Before anything is awaited: from here on no renewal counts, whatever has become of the tasks.
+            term.give_up()
             self.term = None
-            term.trusted_until = 0.0
-            for task in (dispatching, renewing):
-                task.cancel()
-            await asyncio.gather(dispatching, renewing, return_exceptions=True)
-            await asyncio.shield(self._resign(term))
+            try:
+                if await end_tasks((dispatching, renewing), END_TIMEOUT):
+                    # It might renew the lock, or dispatch, for ever: nobody could take over from a process like that.
+                    log.critical("term: what belongs to epoch %d does not end; ending the process", term.epoch)
+                    self._end_process()
+            finally:
+                watchdog.stop()
+                await asyncio.shield(self._resign(term))
 
     async def _renew(self, term: Term) -> None:
         """Extend the trust window; returns never, raises `TermOver` when the term cannot be kept."""
         settings = self._settings
-        pause = settings.lock_renew
+        steps = term.watch("renewing", RENEW_LIMIT)
+        pause, answered = settings.lock_renew, boottime()
         while True:
+            steps.rest()
             await asyncio.sleep(pause)
             reach("renewing")
+            steps.begin()
             asked = boottime()
             trusted_until = asked + settings.lock_ttl - settings.lock_margin
             # First the lease in Postgres, at which candidates look when they cannot reach Redis: a Redis that does not answer
@@ -134,14 +154,20 @@ class Candidate:
             if leased is False:
                 raise TermOver(f"epoch {term.epoch} is over: another dispatcher holds the term")
             if leased:
-                term.trusted_until = trusted_until
+                answered = asked
+                term.trust(trusted_until)
             locked = await self._renew_lock()
             if locked is False:
                 raise TermOver("another process holds the lock in Redis")
             if locked:
-                term.trusted_until = trusted_until
+                term.trust(trusted_until)
             pause = settings.lock_renew if locked or leased else settings.lock_retry
             term.check()
+            if asked - answered > 2 * settings.lock_ttl:
+                # A lock alone dispatches nothing; another replica may be able to reach Postgres.
+                raise TermOver(f"Postgres has not answered for {asked - answered:.0f} s")
+            if (stuck := term.stuck()) is not None:
+                raise TermOver(f"the {stuck} does not come on")
 
     async def _renew_lock(self) -> bool | None:
         try:
@@ -151,17 +177,21 @@ class Candidate:
             return None
 
     async def _renew_lease(self, term: Term) -> bool | None:
+        ttl = self._settings.lock_ttl
         try:
-            epoch = await self._database.fetchval("term/renew", NAME, term.epoch, self._settings.lock_ttl, timeout=5)
+            # A Postgres that is slow to answer must not cost the renewal of the lock.
+            async with asyncio.timeout(ttl / 3):
+                epoch = await self._database.fetchval("term/renew", NAME, term.epoch, ttl, term.behind)
         except Exception as error:
             heed_cancellation()
-            log.warning("term: the lease was not renewed (%s)", error)
+            log.warning("term: the lease was not renewed (%s: %s)", type(error).__name__, error)
             return None
         return epoch is not None
 
     async def _resign(self, term: Term) -> None:
         try:
-            await self._database.execute("term/resign", NAME, term.epoch, timeout=2)
+            async with asyncio.timeout(RESIGN_TIMEOUT):
+                await self._database.execute("term/resign", NAME, term.epoch)
         except Exception as error:
             log.debug("term: the lease is left to expire: %r", error)
         await self._give_back()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 
 from redis.asyncio import Redis
@@ -11,12 +10,16 @@ from leveret_core.broker.base import ServerBroker
 from leveret_core.hints import Hints
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
+from leveret_core.supervision import Kept, Supervisor
 from leveret_dispatcher.candidate import Candidate
 from leveret_dispatcher.claim_desk import ClaimDesk
 from leveret_dispatcher.dispatcher import Dispatcher
 from leveret_dispatcher.ingestor import Ingestor
 from leveret_dispatcher.lock import RedisLock
 from leveret_dispatcher.term import Term
+
+STOP_TIMEOUT = 14.0
+"""Seconds in which the candidate must have resigned; half of them is longer than its own limits together."""
 
 
 class ControlPlane:
@@ -28,6 +31,7 @@ class ControlPlane:
         broker: the broker's server side.
         redis: a client for the lock alone.
         hints: between replicas.
+        supervisor: keeps the candidate.
         dispatcher: whether to stand for election. Default true.
     """
 
@@ -39,6 +43,7 @@ class ControlPlane:
         redis: Redis,
         hints: Hints,
         *,
+        supervisor: Supervisor | None = None,
         dispatcher: bool = True,
     ) -> None:
         self._settings = settings
@@ -51,7 +56,8 @@ class ControlPlane:
         )
         lock = RedisLock(redis, uuid.uuid4().hex, settings.lock_ttl)
         self._candidate = Candidate(settings, self._own_database, lock, hints, self._dispatch) if dispatcher else None
-        self._standing: asyncio.Task[None] | None = None
+        self._supervisor = supervisor or Supervisor()
+        self._standing: Kept | None = None
 
     @property
     def term(self) -> Term | None:
@@ -69,14 +75,12 @@ class ControlPlane:
         await self._broker.serve_claims(self._desk.answer)
         await self._broker.consume_events(self._ingestor.ingest)
         if self._candidate is not None:
-            self._standing = asyncio.create_task(self._candidate.run(), name="candidate")
+            self._standing = self._supervisor.keep("candidate", self._candidate.run)
 
     async def stop(self) -> None:
         """Resign if this process holds the term. Claims and events are served until the broker is stopped."""
         standing, self._standing = self._standing, None
-        if standing is not None:
-            standing.cancel()
-            await asyncio.gather(standing, return_exceptions=True)
+        await self._supervisor.stop(standing, within=STOP_TIMEOUT)
         await self._own_database.stop()
 
     async def _dispatch(self, term: Term) -> None:

@@ -19,6 +19,7 @@ from leveret_core.settings import Settings
 from leveret_core.states import State
 from leveret_core.store.creation import Created
 from leveret_core.store.errors import is_unavailable
+from leveret_core.supervision import Steps
 from leveret_dispatcher.backfiller import Backfiller
 from leveret_dispatcher.commit_listener import CommitListener
 from leveret_dispatcher.liveness import LivenessChecker
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 FAILURE_PAUSE = 1.0
 """Seconds a loop rests after a failure."""
+STEP_LIMIT = 60.0
+"""Seconds one step of a loop may take; each of its statements has a time limit of its own, of seconds."""
 
 
 class Dispatcher:
@@ -55,6 +58,9 @@ class Dispatcher:
         self._telling: set[asyncio.Task[None]] = set()
         services = ("scheduler", "publisher", "retrier", "promoter", "backfiller")
         self._wake: dict[str, asyncio.Event] = {name: asyncio.Event() for name in services}
+        self._steps = {name: term.watch(name, STEP_LIMIT) for name in (*services, "dispatcher", "reaper")}
+        # These may fail, and no run is the later for it.
+        self._steps |= {name: Steps(name, STEP_LIMIT) for name in ("pruner", "repair")}
         self.publisher = Publisher(
             term,
             broker,
@@ -137,11 +143,15 @@ class Dispatcher:
         return timetable
 
     async def _tidy(self, name: str, run_once: Callable[[], Awaitable[object]]) -> None:
+        steps = self._steps[name]
+        steps.begin()
         try:
             await run_once()
+            steps.rest()
         except TermOver as error:
             log.debug("%s: %s", name, error)
         except Exception as error:
+            steps.failed()
             if is_unavailable(error):
                 log.warning("%s: Postgres cannot be asked (%s: %s)", name, type(error).__name__, error)
             else:
@@ -175,13 +185,19 @@ class Dispatcher:
                 self._wake[name].set()
 
     async def _keep_trying(self, name: str, step: Callable[[], Awaitable[float | None]]) -> float | None:
+        steps = self._steps[name]
         while True:
             self._term.check()
+            steps.begin()
             try:
-                return await step()
+                pause = await step()
+                heed_cancellation()
+                steps.rest()
+                return pause
             except TermOver:
                 raise
             except Exception as error:
+                steps.failed()
                 if is_unavailable(error):
                     log.warning("%s: Postgres cannot be asked (%s: %s); trying again", name, type(error).__name__, error)
                 else:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Awaitable
 from typing import Any, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from leveret_core.cancellation import heed_cancellation
+from leveret_core.outage import Outage
+
+log = logging.getLogger(__name__)
 
 KEY = "leveret:dispatcher"
 
@@ -36,6 +40,7 @@ class RedisLock:
         self._redis = redis
         self._token = token
         self._ttl_ms = int(ttl * 1000)
+        self._outage = Outage(log, "Redis (lock)", "whoever dispatches goes on by its lease in Postgres")
 
     async def acquire(self) -> bool:
         """Take the lock if nobody has it; true also when it turns out to be ours already (an answer was lost).
@@ -43,13 +48,7 @@ class RedisLock:
         Raises:
             LockUnknown: Redis did not answer.
         """
-        try:
-            if await self._redis.set(KEY, self._token, nx=True, px=self._ttl_ms):
-                return True
-            return await self._redis.get(KEY) == self._token.encode()
-        except (RedisError, OSError, TimeoutError) as error:
-            heed_cancellation()
-            raise LockUnknown(str(error)) from error
+        return await self._ask(self._acquire())
 
     async def renew(self) -> bool:
         """Start the TTL anew if the lock is still ours.
@@ -67,9 +66,22 @@ class RedisLock:
         """
         return await self._eval(_RESIGN)
 
+    async def _acquire(self) -> bool:
+        if await self._redis.set(KEY, self._token, nx=True, px=self._ttl_ms):
+            return True
+        return bool(await self._redis.get(KEY) == self._token.encode())
+
     async def _eval(self, script: str, *args: str) -> bool:
+        return await self._ask(cast("Any", self._redis.eval(script, 1, KEY, self._token, *args)))
+
+    async def _ask(self, question: Awaitable[Any]) -> bool:
         try:
-            return bool(await cast("Any", self._redis.eval(script, 1, KEY, self._token, *args)))
-        except (RedisError, OSError, TimeoutError) as error:
+            answer = bool(await question)
+        except Exception as error:
             heed_cancellation()
+            self._outage.failed(error)
             raise LockUnknown(str(error)) from error
+        # redis-py may return as if nothing had been when it is cancelled in the moment in which the answer comes.
+        heed_cancellation()
+        self._outage.answered()
+        return answer

@@ -74,7 +74,12 @@ class Publisher:
             self._rung[doorbell.type] = self._rung.get(doorbell.type, 0) + 1
         task = asyncio.create_task(self._ring(doorbells))
         self._ringing.add(task)
-        task.add_done_callback(self._ringing.discard)
+        task.add_done_callback(self._rang)
+
+    def _rang(self, task: asyncio.Task[None]) -> None:
+        self._ringing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("publisher: doorbells wait for the ring timeout", exc_info=error)
 
     async def begin(self) -> None:
         """At the beginning of a term: ring at once what the last holder may have committed without publishing it."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from leveret_core.errors import TermOver
 from leveret_core.store.database import Connection, Database, sql
+from leveret_core.supervision import Steps
 
 NAME = "dispatcher"
 
@@ -29,12 +30,50 @@ class Term:
     def __init__(self, database: Database, epoch: int, trusted_until: float) -> None:
         self.database = database
         self.epoch = epoch
-        self.trusted_until = trusted_until
+        self._trusted_until = trusted_until
+        self._over = False
+        self._steps: list[Steps] = []
+
+    @property
+    def trusted_until(self) -> float:
+        """Until when, on `boottime()`, nobody else can hold a term; in the past once it is given up."""
+        return 0.0 if self._over else self._trusted_until
+
+    def trust(self, until: float) -> None:
+        """It was renewed.
+
+        Raises:
+            TermOver: it has been given up meanwhile, which nothing undoes.
+        """
+        if self._over:
+            raise TermOver(f"the term of epoch {self.epoch} was given up")
+        self._trusted_until = until
+
+    def give_up(self) -> None:
+        """It is over, whatever still runs."""
+        self._over = True
+        for steps in self._steps:
+            steps.rest()
 
     def check(self) -> None:
         """Raises `TermOver` once the trust window has passed; asked before each batch of work."""
         if boottime() >= self.trusted_until:
-            raise TermOver(f"the term of epoch {self.epoch} was not renewed in time")
+            raise TermOver(f"the term of epoch {self.epoch} was " + ("given up" if self._over else "not renewed in time"))
+
+    def watch(self, name: str, limit: float) -> Steps:
+        """For a loop that this term lives by to tell what it is at; a step may take `limit` seconds."""
+        steps = Steps(name, limit)
+        self._steps.append(steps)
+        return steps
+
+    def stuck(self, *, beyond: float = 0.0, awake_since: float = 0.0) -> str | None:
+        """The name of a loop that does not come on, if there is one; see `Steps.overdue`."""
+        return next((s.name for s in self._steps if s.overdue(beyond=beyond, awake_since=awake_since)), None)
+
+    @property
+    def behind(self) -> float:
+        """Seconds since the loop that is longest without success last had any; 0 when none wants for it."""
+        return max((steps.trying for steps in self._steps), default=0.0)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:

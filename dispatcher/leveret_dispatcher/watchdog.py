@@ -1,4 +1,4 @@
-"""Ends a process whose event loop is blocked while it holds the term: a holder that cannot renew cannot resign either."""
+"""Ends a process that holds the term and does not come on: a holder that cannot renew cannot resign either."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 
 from leveret_dispatcher.term import boottime
@@ -21,8 +22,13 @@ def end_process() -> None:
     os._exit(EXIT_CODE)
 
 
+def never_stuck(_: float) -> str | None:
+    """For those who watch the event loop alone."""
+    return None
+
+
 class Watchdog:
-    """A thread that looks whether the event loop still turns.
+    """A thread that looks whether the event loop still turns, and whether what runs on it comes on.
 
     A process that was stopped as a whole (SIGSTOP, a suspended machine) is not blocked: the thread was asleep too, sees that by
     its own clock, and gives the loop its full time again.
@@ -30,11 +36,16 @@ class Watchdog:
     Args:
         limit: seconds the loop may be blocked.
         end: called once, from the thread, when it was blocked longer. Default: ends the process.
+        stuck: asked from the thread for what does not come on, with the time, on `time.monotonic()`, since when the process has
+            not been stopped; None when all is well.
     """
 
-    def __init__(self, limit: float, end: Callable[[], None] = end_process) -> None:
+    def __init__(
+        self, limit: float, end: Callable[[], None] = end_process, stuck: Callable[[float], str | None] = never_stuck
+    ) -> None:
         self._limit = limit
         self._end = end
+        self._stuck = stuck
         self._pause = limit / 8
         self._beat = 0.0
         self._beating: asyncio.Task[None] | None = None
@@ -58,13 +69,17 @@ class Watchdog:
             await asyncio.sleep(self._pause)
 
     def _watch(self) -> None:
-        looked = boottime()
+        looked, awake_since = boottime(), 0.0
         while not self._stopped.wait(self._pause):
             now = boottime()
             if now - looked > self._pause * 4:
-                self._beat = now  # we were asleep ourselves
+                self._beat, awake_since = now, time.monotonic()  # we were asleep ourselves
             looked = now
             if now - self._beat > self._limit:
                 log.critical("watchdog: the event loop was blocked for %.0f s while holding the term; ending", now - self._beat)
+                self._end()
+                return
+            if (stuck := self._stuck(awake_since)) is not None:
+                log.critical("watchdog: %s does not come on while this process holds the term; ending", stuck)
                 self._end()
                 return

@@ -7,13 +7,14 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from leveret_core.cancellation import heed_cancellation
+from leveret_core.outage import Outage
+from leveret_core.supervision import Kept, Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,14 @@ MAX_IDS = 200
 """Ids in one hint; with more, the hint says only that something of its topic changed (no ids)."""
 
 Topic = Literal["wake", "scheduled", "term", "jobs", "occurrences", "backfills", "logs", "workers", "resync"]
+
+_Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+MAX_MESSAGE = 16_384
+"""Bytes of a message on the channel, at most; anybody who may publish there may write anything."""
+CHECK = 10.0
+"""Seconds of silence after which Redis is asked whether it is there; it has as long to answer."""
+RETRY = 1.0
+"""Seconds before Redis is tried again."""
 
 
 class Hint(msgspec.Struct, frozen=True):
@@ -34,7 +43,7 @@ class Hint(msgspec.Struct, frozen=True):
     """
 
     topic: Topic
-    ids: tuple[int, ...] = ()
+    ids: Annotated[tuple[_Id, ...], msgspec.Meta(max_length=MAX_IDS)] = ()
 
 
 class Hints:
@@ -42,15 +51,19 @@ class Hints:
 
     Args:
         redis: a client of its own with short timeouts, or None to stay within this process.
+        supervisor: keeps the tasks that exchange hints.
     """
 
-    def __init__(self, redis: Redis | None) -> None:
+    def __init__(self, redis: Redis | None, supervisor: Supervisor | None = None) -> None:
         self._redis = redis
         self._listeners: list[Callable[[Hint], None]] = []
         self._outbox: deque[bytes] = deque(maxlen=MAX_QUEUED)
         self._queued = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._origin = uuid.uuid4().hex
+        self._supervisor = supervisor or Supervisor()
+        self._kept: list[Kept] = []
+        self._origin = uuid.uuid4().hex.encode()
+        self._outage = Outage(log, "Redis (hints)", "other replicas hear of changes only when they look by themselves")
+        self._foreign = 0
 
     def subscribe(self, listener: Callable[[Hint], None]) -> Callable[[], None]:
         """Call `listener` on the event loop for every hint; it must not block. Returns the way to stop that."""
@@ -63,25 +76,25 @@ class Hints:
             hint = Hint(hint.topic)
         self._deliver(hint)
         if self._redis is not None:
-            self._outbox.append(self._origin.encode() + b" " + msgspec.json.encode(hint))
+            self._outbox.append(self._origin + b" " + msgspec.json.encode(hint))
             self._queued.set()
 
     async def start(self) -> None:
         """Begin to exchange hints with the other replicas."""
-        if self._redis is not None and not self._tasks:
-            self._tasks = [asyncio.create_task(self._publish()), asyncio.create_task(self._listen())]
+        if self._redis is not None and not self._kept:
+            keep = self._supervisor.keep
+            self._kept = [keep("hints publisher", self._publish), keep("hints listener", self._listen)]
 
     async def stop(self) -> None:
         """End it, after a last try to send what is queued. Safe to call twice and before `start`."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if tasks and self._outbox:
+        kept, self._kept = self._kept, []
+        await self._supervisor.stop(*kept, within=2)
+        if kept and self._outbox:
             try:
-                await asyncio.wait_for(self._flush(), 1)
-            except (RedisError, OSError, TimeoutError):
-                log.debug("hints: the last ones were not sent")
+                async with asyncio.timeout(1):
+                    await self._flush()
+            except Exception as error:
+                log.debug("hints: the last ones were not sent: %r", error)
 
     def _deliver(self, hint: Hint) -> None:
         for listener in tuple(self._listeners):
@@ -110,11 +123,15 @@ class Hints:
             await self._queued.wait()
             self._queued.clear()
             try:
-                await asyncio.wait_for(self._flush(), 2)
-            except (RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await self._flush()
+            except Exception as error:
                 heed_cancellation()
-                await asyncio.sleep(1)
+                self._outage.failed(error)
+                self._queued.set()
+                await asyncio.sleep(RETRY)
             else:
+                heed_cancellation()
                 await asyncio.sleep(0.02)  # equal hints of the next moment become one
 
     async def _listen(self) -> None:
@@ -124,33 +141,48 @@ class Hints:
             pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
             try:
                 await pubsub.subscribe(CHANNEL)
+                heed_cancellation()
+                self._outage.answered()
                 if not first:
                     self._deliver(Hint("resync"))
                     self._deliver(Hint("wake"))
-                first = False
+                first, asked = False, False
                 while True:
-                    message = await pubsub.get_message(timeout=15)
+                    message = await pubsub.get_message(timeout=CHECK)
+                    heed_cancellation()
                     if message is None:
+                        if asked:
+                            raise TimeoutError(f"no answer to a ping within {CHECK:g} s")
                         await pubsub.ping()
-                        continue
-                    data: object = message["data"]
-                    if message["type"] == "message" and isinstance(data, bytes):
-                        self._receive(data)
-            except (RedisError, OSError, TimeoutError):
+                    asked = message is None
+                    if message is not None and message["type"] == "message":
+                        self._receive(message["data"])
+            except Exception as error:
                 heed_cancellation()
+                self._outage.failed(error)
                 first = False
-                await asyncio.sleep(1)
+                await asyncio.sleep(RETRY)
             finally:
                 try:
                     await pubsub.aclose()  # type: ignore[no-untyped-call]
-                except (RedisError, OSError, TimeoutError):
+                except Exception as error:
                     heed_cancellation()
+                    log.debug("hints: a subscription did not close in order: %r", error)
 
-    def _receive(self, data: bytes) -> None:
+    def _receive(self, data: object) -> None:
+        """Deliver another replica's hint. Whoever else may write to the channel must not be able to end this."""
+        if not isinstance(data, bytes):
+            return
         origin, _, body = data.partition(b" ")
-        if origin.decode() == self._origin:
+        if origin == self._origin:
             return
         try:
-            self._deliver(msgspec.json.decode(body, type=Hint))
-        except msgspec.DecodeError:
-            log.warning("hints: not a hint on %s, ignored", CHANNEL)
+            if len(data) > MAX_MESSAGE:
+                raise ValueError(f"{len(data)} bytes")
+            hint = msgspec.json.decode(body, type=Hint)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            self._foreign += 1
+            if self._foreign.bit_count() == 1:  # the first, the second, the fourth, ...: nobody fills the log with them
+                log.warning("hints: not a hint on %s, ignored: %s (%d so far)", CHANNEL, error, self._foreign)
+            return
+        self._deliver(hint)

@@ -34,66 +34,102 @@ class TaskState:
         running: whether it runs now; false between its end and its next start.
         restarts: how often it was started again.
         error: how it ended last; None if it never did.
-        stuck: seconds that the step it is at takes beyond its limit; 0 when it is not stuck.
+        overdue: seconds that the step it is at takes longer than its limit; 0 if it does not.
     """
 
     name: str
     running: bool
     restarts: int
     error: str | None
-    stuck: float
+    overdue: float
 
     @property
     def healthy(self) -> bool:
         """Whether it does what it is for."""
-        return self.running and not self.stuck
+        return self.running and not self.overdue
+
+
+class Steps:
+    """What a loop is at: whether it waits for something to do, and since when it has been trying to do it.
+
+    Args:
+        name: of the loop.
+        limit: seconds one step may take; a longer one is told of in the log, and by whoever asks.
+    """
+
+    def __init__(self, name: str, limit: float) -> None:
+        self.name = name
+        self.limit = limit
+        self._trying_since: float | None = None
+        self._began: float | None = None
+        self._overdue: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """A step begins, which is to end by `rest` or `failed`."""
+        self._end()
+        self._began = time.monotonic()
+        if self._trying_since is None:
+            self._trying_since = self._began
+        self._overdue = asyncio.get_running_loop().call_later(self.limit, self._tell)
+
+    def rest(self) -> None:
+        """What was to be done is done; the loop waits for more, for however long."""
+        self._end()
+        self._trying_since = None
+
+    def failed(self) -> None:
+        """The step ended in an error; what was to be done is still to be done."""
+        self._end()
+
+    def overdue(self, *, beyond: float = 0.0, awake_since: float = 0.0) -> float:
+        """Seconds that the step it is at takes longer than the limit; 0 if it does not. Safe to call from other threads.
+
+        Args:
+            beyond: seconds to add to the limit.
+            awake_since: time before this, on `time.monotonic()`, does not count: the process was stopped.
+        """
+        began = self._began
+        return 0.0 if began is None else max(0.0, time.monotonic() - max(began, awake_since) - self.limit - beyond)
+
+    @property
+    def trying(self) -> float:
+        """Seconds since it last had done what was to be done; 0 while it waits for more."""
+        return 0.0 if self._trying_since is None else time.monotonic() - self._trying_since
+
+    def _end(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            if self.overdue():
+                log.warning("%s goes on", self.name)
+        self._began = self._overdue = None
+
+    def _tell(self) -> None:
+        log.error("%s has been at one step for more than %g s", self.name, self.limit)
 
 
 class Kept:
     """A task that is started again whenever it ends, until it is stopped. Made by `Supervisor.keep`."""
 
-    def __init__(self, name: str, run: Callable[[], Coroutine[Any, Any, None]], limit: float | None) -> None:
+    def __init__(self, name: str, run: Callable[[], Coroutine[Any, Any, None]], steps: Steps | None) -> None:
         self.name = name
         self._run = run
-        self._limit = limit
+        self._steps = steps
         self._running = True
         self._restarts = 0
         self._failures = 0
         self._error: str | None = None
-        self._step_began: float | None = None
-        self._overdue: asyncio.TimerHandle | None = None
         self._may_end = False
         self.task = asyncio.create_task(self._keep(), name=f"leveret {name}")
 
     @property
     def state(self) -> TaskState:
         """How it is now."""
-        over = 0.0
-        if self._limit is not None and self._step_began is not None:
-            over = max(0.0, time.monotonic() - self._step_began - self._limit)
-        return TaskState(self.name, self._running and not self.task.done(), self._restarts, self._error, over)
-
-    def step(self) -> None:
-        """A step begins that is to end, at `rest` or the next `step`, within the limit."""
-        self.rest()
-        if self._limit is not None:
-            self._step_began = time.monotonic()
-            self._overdue = asyncio.get_running_loop().call_later(self._limit, self._tell_overdue)
-
-    def rest(self) -> None:
-        """It waits for something to do, for however long."""
-        if self._overdue is not None:
-            if self._overdue.when() <= asyncio.get_running_loop().time() and not self._overdue.cancelled():
-                log.warning("%s goes on", self.name)
-            self._overdue.cancel()
-        self._step_began = self._overdue = None
+        overdue = 0.0 if self._steps is None else self._steps.overdue()
+        return TaskState(self.name, self._running and not self.task.done(), self._restarts, self._error, overdue)
 
     def let_end(self) -> None:
         """From now on it is not started again when it ends."""
         self._may_end = True
-
-    def _tell_overdue(self) -> None:
-        log.error("%s has been at one step for more than %g s", self.name, self._limit)
 
     async def _keep(self) -> None:
         task = asyncio.current_task()
@@ -109,9 +145,11 @@ class Kept:
                 ended = error  # somebody else's, that got here by mistake
             except Exception as error:
                 ended = error
+            finally:
+                if self._steps is not None:
+                    self._steps.rest()
             if task.cancelling():
                 raise asyncio.CancelledError
-            self.rest()
             if self._may_end:
                 return
             self._failures = 1 if time.monotonic() - began > STEADY else self._failures + 1
@@ -134,15 +172,15 @@ class Supervisor:
     def __init__(self) -> None:
         self._kept: list[Kept] = []
 
-    def keep(self, name: str, run: Callable[[], Coroutine[Any, Any, None]], *, limit: float | None = None) -> Kept:
+    def keep(self, name: str, run: Callable[[], Coroutine[Any, Any, None]], *, steps: Steps | None = None) -> Kept:
         """Run `run` in a task, and again, after a pause, whenever it raises or returns.
 
         Args:
             name: what it does, for logs, `/readyz` and metrics; unique in the process.
             run: should never return.
-            limit: seconds one of its steps may take, if it tells of them by `Kept.step` and `Kept.rest`. Default: no limit.
+            steps: by which it tells what it is at, if it does.
         """
-        kept = Kept(name, run, limit)
+        kept = Kept(name, run, steps)
         self._kept.append(kept)
         return kept
 

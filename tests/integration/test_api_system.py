@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator
+from dataclasses import replace
+from functools import partial
 
 import pytest
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from leveret_api import status
 from leveret_api.services import Services
 from leveret_core.redis_clients import hints_client
+from leveret_core.store.database import Database
+from leveret_core.supervision import Steps
 from support.api import HOURLY, Api, running_api
 from support.control import Control, finished
+from support.eventually import eventually
+from support.proxy import Proxy
 
 
 @pytest.fixture
@@ -92,15 +100,98 @@ async def test_many_readers_of_the_overview_share_one_count(api: Api) -> None:
 
 
 async def test_a_process_without_rabbitmq_is_degraded_but_ready(api: Api) -> None:
+    await dispatched(api, 1)
     assert (await api.http.get("/livez")).json() == {"status": "ok"}
     assert (await api.http.get("/readyz")).json()["status"] == "ok"
 
 
+async def dispatched(api: Api, seconds: float) -> None:
+    """A dispatcher last had done what was to be done so many seconds ago."""
+    await api.db.pool.execute(
+        "update term set progress_at = now() - $1 * interval '1 second', lease_until = now() + interval '1 hour'", seconds
+    )
+
+
+async def test_a_term_that_is_held_while_nobody_dispatches_shows(api: Api) -> None:
+    ready = (await api.http.get("/readyz")).json()
+    assert (ready["status"], ready["dispatch"]) == ("degraded", {"state": "stalled", "last_progress_seconds": None})
+    await dispatched(api, 600)
+    fresh = status.Status(api.services)
+    health = await fresh.health()
+    assert (health.status, health.dispatch.state) == ("degraded", "stalled")
+    await dispatched(api, 5)
+    fresh = status.Status(api.services)
+    health = await fresh.health()
+    assert (health.status, health.dispatch.state) == ("ok", "ok")
+
+
+async def test_the_last_progress_of_dispatching_is_a_metric(api: Api) -> None:
+    await dispatched(api, 600)
+    progress = next(m for m in await metrics(api) if m.name == "leveret_dispatch_last_progress_seconds")
+    assert progress.samples[0].value >= 600
+
+
+async def metrics(api: Api) -> list[Metric]:
+    return list(text_string_to_metric_families((await api.http.get("/metrics")).text))
+
+
+async def test_a_task_that_should_run_and_does_not_shows(api: Api) -> None:
+    await dispatched(api, 1)
+    steps = Steps("claims", 0.01)
+
+    async def dies() -> None:
+        raise KeyError("a secret")
+
+    async def hangs() -> None:
+        steps.begin()
+        await asyncio.Event().wait()
+
+    supervisor = api.services.supervisor
+    kept = [supervisor.keep("hints listener", dies), supervisor.keep("claims", hangs, steps=steps)]
+
+    async def shows() -> None:
+        ready = (await api.http.get("/readyz")).json()
+        tasks = {task["name"]: task for task in ready["tasks"]}
+        listener, claims = tasks["hints listener"], tasks["claims"]
+        assert ready["status"] == "degraded"
+        assert (listener["running"], listener["error"]) == (False, "KeyError")
+        assert (claims["running"], claims["overdue_seconds"] > 0) == (True, True)
+        samples = {(s.name, s.labels["task"]): s.value for m in await metrics(api) for s in m.samples if "task" in s.labels}
+        assert samples["leveret_task_up", "hints listener"] == samples["leveret_task_up", "claims"] == 0
+        assert samples["leveret_task_restarts_total", "hints listener"] >= 0
+
+    await eventually(shows)
+    await supervisor.stop(*kept)
+    assert (await api.http.get("/readyz")).json()["status"] == "ok"
+
+
+async def test_health_is_back_as_soon_as_postgres_is(api: Api) -> None:
+    """However long it took to find that it was away."""
+    await dispatched(api, 1)
+    async with Proxy(api.db.url) as proxy:
+        services = replace(api.services, database=Database(proxy.url, pool_size=2))
+        await services.database.start()
+        health = status.Status(services).health
+        assert (await health()).status == "ok"
+        proxy.blackhole()
+
+        async def is_now(wanted: str) -> None:
+            assert (await health()).status == wanted
+
+        await eventually(partial(is_now, "unavailable"))
+        await proxy.heal()
+        # A second for the cached value, and one look. Ten times as long as it took to load would be twenty seconds.
+        await eventually(partial(is_now, "ok"), timeout=6)
+        await services.database.stop()
+
+
 async def test_health_names_the_services_that_are_away(api: Api) -> None:
+    await dispatched(api, 1)
     api.broker.connected = False
     answer = await api.http.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "degraded", "services": {"postgres": "ok", "redis": "ok", "rabbitmq": "down"}}
+    assert answer.json()["status"] == "degraded"
+    assert answer.json()["services"] == {"postgres": "ok", "redis": "ok", "rabbitmq": "down"}
 
 
 async def test_a_redis_that_does_not_answer_degrades(api: Api, redis_url: str) -> None:
@@ -113,10 +204,9 @@ async def test_a_redis_that_does_not_answer_degrades(api: Api, redis_url: str) -
     async with away:
         api.services.redis = away
         fresh = status.Status(services)
-        assert (await fresh.health()).model_dump() == {
-            "status": "degraded",
-            "services": {"postgres": "ok", "redis": "down", "rabbitmq": "ok"},
-        }
+        health = await fresh.health()
+        assert health.status == "degraded"
+        assert health.services.model_dump() == {"postgres": "ok", "redis": "down", "rabbitmq": "ok"}
 
 
 async def test_a_draining_process_sends_new_requests_elsewhere_but_still_answers(api: Api) -> None:

@@ -58,7 +58,7 @@ async def nothing_else(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def live_server(hints: Hints, **options: float) -> AsyncGenerator[str]:
+async def live_server(hints: Hints, **options: Any) -> AsyncGenerator[str]:
     """The live updates of one replica without the rest of the API."""
     updates = Live(hints, Metrics(), **options)
     await updates.start()

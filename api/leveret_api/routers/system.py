@@ -75,7 +75,8 @@ async def read_metrics(request: Request, services: ServicesDep) -> Answer:
     """Metrics for Prometheus."""
     status = _status(request)
     found: Metrics = request.app.state.metrics
-    states: ServiceStates = (await status.health()).services
+    health = await status.health()
+    states: ServiceStates = health.services
     current: Overview | None = None
     if states.postgres == "ok":
         try:
@@ -84,7 +85,8 @@ async def read_metrics(request: Request, services: ServicesDep) -> Answer:
             if not is_unavailable(error):
                 raise
             states = states.model_copy(update={"postgres": "down"})
-    return Answer(found.render(leads=services.leads(), states=states, overview=current), media_type=CONTENT_TYPE)
+    text = found.render(leads=services.leads(), states=states, health=health, overview=current)
+    return Answer(text, media_type=CONTENT_TYPE)
 
 
 @router.get("/docs", include_in_schema=False)

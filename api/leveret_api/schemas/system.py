@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from leveret_core.patterns import queue_name
 from leveret_core.states import State
+from leveret_core.supervision import TaskState
 
 ServiceState = Literal["ok", "down"]
 
@@ -138,11 +139,40 @@ class Overview(BaseModel):
     upcoming: list[UpcomingJob]
 
 
+class Task(BaseModel):
+    """A background task that should run as long as its process does."""
+
+    name: str = Field(examples=["hints listener"])
+    running: bool = Field(description="False between its end and its next start.")
+    restarts: int = Field(description="How often it had to be started again.")
+    error: str | None = Field(description="What ended it last; the log tells more.", examples=["KeyError"])
+    overdue_seconds: float = Field(description="By how much the step it is at takes longer than it may; 0 if it does not.")
+
+    @classmethod
+    def of(cls, state: TaskState) -> Task:
+        """The task as it is."""
+        error = None if state.error is None else state.error.partition(":")[0]
+        return cls(name=state.name, running=state.running, restarts=state.restarts, error=error, overdue_seconds=state.overdue)
+
+
+class Dispatch(BaseModel):
+    """Whether due runs are dispatched, by whatever process holds the term."""
+
+    state: Literal["ok", "stalled", "unknown"] = Field(
+        description="`stalled`: nobody has dispatched for longer than a new holder needs to begin, whoever holds the term."
+    )
+    last_progress_seconds: float | None = Field(
+        description="Seconds since the holder last had done what was to be done; null if nobody ever has, or it is unknown."
+    )
+
+
 class Health(BaseModel):
-    """`degraded` serves requests, but some work waits for a service to come back."""
+    """`degraded` serves requests, but some work waits: for a service, for a task of this process, or for dispatching."""
 
     status: Literal["ok", "degraded", "unavailable", "draining"]
     services: ServiceStates
+    dispatch: Dispatch
+    tasks: list[Task] = Field(description="Of this process.")
 
 
 class Alive(BaseModel):

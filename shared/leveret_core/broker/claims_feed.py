@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from leveret_core.broker.inbox import Inbox
 from leveret_core.messages import Refused, Reply, Request, Unreadable, take_request
+from leveret_core.supervision import Steps
 
 logger = logging.getLogger("leveret.broker")
 
@@ -15,6 +16,8 @@ PREFETCH = 64
 """Requests held here at once, at most."""
 BATCH = 32
 """Requests handed to the desk at once, at most."""
+STEP_LIMIT = 60.0
+"""Seconds a batch may take; the desk's statements have time limits of their own, of seconds."""
 
 Desk = Callable[[Sequence[Request]], Awaitable[Sequence[Reply | None]]]
 
@@ -35,12 +38,14 @@ class ClaimsFeed:
 
     def __init__(self, desk: Desk) -> None:
         self.inbox: Inbox[Asked] = Inbox()
+        self.steps = Steps("claims", STEP_LIMIT)
         self._desk = desk
         self._fails = False
 
     async def run(self) -> None:
         """Answer requests until `stop`."""
         while batch := await self.inbox.take(BATCH):
+            self.steps.begin()
             readable: list[Asked] = []
             requests: list[Request] = []
             for asked in batch:
@@ -55,6 +60,7 @@ class ClaimsFeed:
             if requests:
                 for asked, reply in zip(readable, await self._ask(requests), strict=True):
                     await self._answer(asked, reply)
+            self.steps.rest()
 
     def stop(self) -> None:
         """End `run` after the batch that it is at."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from leveret_core.broker.base import EventMessage
 from leveret_core.broker.inbox import Inbox
+from leveret_core.supervision import Steps
 
 logger = logging.getLogger("leveret.broker")
 
@@ -19,6 +20,8 @@ BATCH = 200
 """Messages handed to the ingestor at once, at most."""
 RETRY_MIN, RETRY_MAX = 0.5, 5.0
 """Seconds before a batch is handed over again: the first pause and, doubling, the last."""
+STEP_LIMIT = 60.0
+"""Seconds a batch may take; the ingestor's statements have time limits of their own, of seconds."""
 
 Ingest = Callable[[Sequence[EventMessage]], Awaitable[None]]
 
@@ -40,6 +43,7 @@ class EventsFeed:
 
     def __init__(self, ingest: Ingest) -> None:
         self.inbox: Inbox[Arrived] = Inbox()
+        self.steps = Steps("events", STEP_LIMIT)
         self._ingest = ingest
         self._stopping = asyncio.Event()
         self._fails = False
@@ -62,13 +66,16 @@ class EventsFeed:
         self.inbox.close()
 
     async def _try(self, messages: Sequence[EventMessage]) -> bool:
+        self.steps.begin()
         try:
             await self._ingest(messages)
         except Exception:
+            self.steps.failed()
             if not self._fails:
                 logger.exception("the ingestor fails; events wait in the broker and are tried again")
             self._fails = True
             return False
+        self.steps.rest()
         if self._fails:
             logger.info("the ingestor takes events again")
         self._fails = False

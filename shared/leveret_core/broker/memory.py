@@ -8,6 +8,7 @@ from __future__ import annotations
 from leveret_core.broker.memory_hub import MemoryHub
 from leveret_core.broker.memory_server import MemoryServerBroker
 from leveret_core.broker.memory_worker import MemoryWorkerBroker
+from leveret_core.supervision import Supervisor
 
 
 class MemoryBroker:
@@ -16,9 +17,9 @@ class MemoryBroker:
     def __init__(self) -> None:
         self._hub = MemoryHub()
 
-    def server(self) -> MemoryServerBroker:
-        """A `ServerBroker` for an API replica or dispatcher."""
-        return MemoryServerBroker(self._hub)
+    def server(self, supervisor: Supervisor | None = None) -> MemoryServerBroker:
+        """A `ServerBroker` for an API replica or dispatcher; `supervisor` keeps what feeds its desk and ingestor."""
+        return MemoryServerBroker(self._hub, supervisor)
 
     def worker(self) -> MemoryWorkerBroker:
         """A `WorkerBroker` for a worker."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,24 +10,23 @@ from leveret_core.broker.claims_feed import PREFETCH as CLAIMS_PREFETCH
 from leveret_core.broker.claims_feed import Asked, ClaimsFeed, Desk
 from leveret_core.broker.events_feed import PREFETCH as EVENTS_PREFETCH
 from leveret_core.broker.events_feed import Arrived, EventsFeed, Ingest
+from leveret_core.broker.feeds import Feeds
 from leveret_core.broker.memory_hub import MemoryHub, Waiting
 from leveret_core.broker.memory_queue import MemoryConsumer
 from leveret_core.errors import BrokerUnavailable
 from leveret_core.messages import Control, Doorbell, Reply, decode_reply, encode
 from leveret_core.patterns import matches
-
-STOP_TIMEOUT = 5.0
-"""Seconds `stop` leaves a running call of the desk or the ingestor to end."""
+from leveret_core.supervision import Supervisor
 
 
 class MemoryServerBroker:
     """`ServerBroker` on the queues of a `MemoryHub`. Used on the loop of the queues only."""
 
-    def __init__(self, hub: MemoryHub) -> None:
+    def __init__(self, hub: MemoryHub, supervisor: Supervisor | None = None) -> None:
         self._hub = hub
         self._connected = False
         self._consumers: list[MemoryConsumer[Any]] = []
-        self._feeds: list[tuple[ClaimsFeed | EventsFeed, asyncio.Task[None]]] = []
+        self._feeds = Feeds(supervisor or Supervisor())
 
     @property
     def connected(self) -> bool:
@@ -45,17 +43,10 @@ class MemoryServerBroker:
         self._connected = False
         for consumer in self._consumers:
             consumer.cancel()
-        for feed, _ in self._feeds:
-            feed.stop()
-        if tasks := [task for _, task in self._feeds]:
-            _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._feeds.stop()
         for consumer in self._consumers:
             consumer.close()
         self._consumers.clear()
-        self._feeds.clear()
 
     async def publish(self, doorbells: Sequence[Doorbell]) -> list[Published]:
         """Put each doorbell into the queue of every pattern that matches its type."""
@@ -111,4 +102,4 @@ class MemoryServerBroker:
 
     def _consume(self, consumer: MemoryConsumer[Any], feed: ClaimsFeed | EventsFeed) -> None:
         self._consumers.append(consumer)
-        self._feeds.append((feed, asyncio.create_task(feed.run())))
+        self._feeds.start(feed)

@@ -22,9 +22,11 @@ from aiormq.exceptions import ChannelNotFoundEntity
 
 from leveret_core.broker.aiormq_logs import hide_in_this_task
 from leveret_core.broker.rabbitmq_errors import REFUSALS, explain_connecting, explain_refusal, is_refused_login
-from leveret_core.broker.rabbitmq_link import Link
+from leveret_core.broker.rabbitmq_link import CLOSE_TIMEOUT, Link
 from leveret_core.broker.rabbitmq_part import Made, Part
 from leveret_core.broker.rabbitmq_urls import Nodes, parse_urls
+from leveret_core.cancellation import heed_cancellation
+from leveret_core.supervision import Kept, Supervisor, end_tasks
 
 logger = logging.getLogger("leveret.broker")
 
@@ -57,9 +59,10 @@ class SupervisedConnection:
     Args:
         url: `amqp://` or `amqps://`; with several hosts the next one is tried when one is away.
         role: what it is for, in names and log records.
+        supervisor: keeps the task that keeps the connection.
     """
 
-    def __init__(self, url: str, role: str) -> None:
+    def __init__(self, url: str, role: str, supervisor: Supervisor | None = None) -> None:
         self.role = role
         self.connecting_problem: str | None = None
         self.lacking: str | None = None
@@ -70,7 +73,8 @@ class SupervisedConnection:
         self._parts: list[Part[Any]] = []
         self._link: Link | None = None
         self._tried = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._supervisor = supervisor or Supervisor()
+        self._kept: Kept | None = None
         self._making: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -97,11 +101,11 @@ class SupervisedConnection:
 
     def start(self) -> None:
         """Begin, also after `stop`; does nothing if it has begun."""
-        if self._task is None:
+        if self._kept is None:
             self._tried.clear()
             for part in self._parts:
                 part.lose()
-            self._task = asyncio.create_task(self._supervise(), name=f"leveret broker {self.role}")
+            self._kept = self._supervisor.keep(f"broker connection {self.role}", self._supervise)
 
     async def tried(self, timeout: float) -> bool:
         """Wait until the first try succeeded or failed. False if that took longer than `timeout` seconds."""
@@ -114,12 +118,11 @@ class SupervisedConnection:
 
     async def stop(self) -> None:
         """Close; nothing is left running. Safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
-        while left := self._making | self._closing:
-            await asyncio.wait(left)
+        kept, self._kept = self._kept, None
+        await self._supervisor.stop(kept)
+        await end_tasks(self._making)
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=2 * CLOSE_TIMEOUT)
         for part in self._parts:
             part.close()
 
@@ -210,7 +213,9 @@ class SupervisedConnection:
         try:
             while not link.ended.is_set():
                 try:
-                    part.gain(await part.make(link))
+                    made = await part.make(link)
+                    heed_cancellation()
+                    part.gain(made)
                     return
                 except REFUSALS as error:
                     self._refused(part, error)

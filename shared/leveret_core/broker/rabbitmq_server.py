@@ -18,6 +18,7 @@ from leveret_core.broker.claims_feed import PREFETCH as CLAIMS_PREFETCH
 from leveret_core.broker.claims_feed import Asked, ClaimsFeed, Desk
 from leveret_core.broker.events_feed import PREFETCH as EVENTS_PREFETCH
 from leveret_core.broker.events_feed import Arrived, EventsFeed, Ingest
+from leveret_core.broker.feeds import Feeds
 from leveret_core.broker.pipelined_publish import PipelinedPublisher
 from leveret_core.broker.rabbitmq_connection import SupervisedConnection
 from leveret_core.broker.rabbitmq_errors import CONNECTION_LOST, closing_is_an_error
@@ -25,13 +26,12 @@ from leveret_core.broker.rabbitmq_link import Link
 from leveret_core.broker.rabbitmq_requests import REPLY_TO
 from leveret_core.errors import BrokerUnavailable
 from leveret_core.messages import Control, Doorbell, Reply, encode
+from leveret_core.supervision import Supervisor
 
 logger = logging.getLogger("leveret.broker")
 
 START_TIMEOUT = 5.0
 """Seconds `start` waits for the first try to connect."""
-STOP_TIMEOUT = 5.0
-"""Seconds `stop` leaves a running call of the desk or the ingestor to end."""
 TELL_TIMEOUT = 5.0
 
 
@@ -43,22 +43,24 @@ class RabbitServerBroker:
     Args:
         url: `amqp://user:password@host:port/vhost`, or `amqps://`.
         publish_timeout: seconds that `publish` may take as a whole, waiting for a connection included.
+        supervisor: keeps the connections and what feeds desk and ingestor.
 
     Raises:
         ConfigurationError: `url` is none.
     """
 
-    def __init__(self, url: str, *, publish_timeout: float = 10.0) -> None:
+    def __init__(self, url: str, *, publish_timeout: float = 10.0, supervisor: Supervisor | None = None) -> None:
+        self._supervisor = supervisor or Supervisor()
         self._publish_timeout = publish_timeout
-        self._publishing = SupervisedConnection(url, "server publish")
-        self._claims = SupervisedConnection(url, "server claims")
-        self._events = SupervisedConnection(url, "server events")
+        self._publishing = SupervisedConnection(url, "server publish", self._supervisor)
+        self._claims = SupervisedConnection(url, "server claims", self._supervisor)
+        self._events = SupervisedConnection(url, "server events", self._supervisor)
         self._publishing.keep("queue leveret.events", _declare_events)
         self._publishing.keep("queue leveret.claims", _declare_claims)
         self._publisher = self._publishing.keep("exchange leveret.jobs", _open_publisher)
         self._teller = self._publishing.keep("exchange leveret.control", _open_teller)
         self._started: list[SupervisedConnection] = []
-        self._feeds: list[tuple[ClaimsFeed | EventsFeed, asyncio.Task[None]]] = []
+        self._feeds = Feeds(self._supervisor)
 
     @property
     def connected(self) -> bool:
@@ -78,14 +80,7 @@ class RabbitServerBroker:
 
     async def stop(self) -> None:
         """Stop consuming, let the running calls of desk and ingestor end, and close."""
-        for feed, _ in self._feeds:
-            feed.stop()
-        if tasks := [task for _, task in self._feeds]:
-            _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        self._feeds.clear()
+        await self._feeds.stop()
         await asyncio.gather(*(connection.stop() for connection in self._started))
         self._started.clear()
 
@@ -132,7 +127,7 @@ class RabbitServerBroker:
     def _consume(self, connection: SupervisedConnection, feed: ClaimsFeed | EventsFeed) -> None:
         self._started.append(connection)
         connection.start()
-        self._feeds.append((feed, asyncio.create_task(feed.run(), name=f"leveret {connection.role}")))
+        self._feeds.start(feed)
 
 
 async def _declare_events(link: Link) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from leveret_core import supervision
-from leveret_core.supervision import Supervisor, end_tasks
+from leveret_core.supervision import Steps, Supervisor, end_tasks
 from support.eventually import eventually
 
 
@@ -58,24 +59,37 @@ async def test_a_task_that_ends_is_started_again_and_says_why(
 
 
 async def test_a_step_beyond_its_limit_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    supervisor = Supervisor()
+    supervisor, steps = Supervisor(), Steps("the ingestor", 0.05)
     go_on, done = asyncio.Event(), asyncio.Event()
 
     async def run() -> None:
-        kept.step()
+        steps.begin()
         await go_on.wait()
-        kept.rest()
+        steps.rest()
         done.set()
         await asyncio.Event().wait()
 
-    kept = supervisor.keep("the ingestor", run, limit=0.05)
+    kept = supervisor.keep("the ingestor", run, steps=steps)
     await eventually(lambda: not supervisor.states()[0].healthy)
     await eventually(lambda: "the ingestor has been at one step for more than 0.05 s" in caplog.text)
+    assert not steps.overdue(beyond=60)
+    assert not steps.overdue(awake_since=time.monotonic())
     go_on.set()
     await done.wait()
     assert supervisor.states()[0].healthy
     assert "the ingestor goes on" in caplog.text
     await supervisor.stop(kept)
+
+
+async def test_a_step_that_fails_and_is_tried_again_is_not_done() -> None:
+    steps = Steps("the scheduler", 60)
+    steps.begin()
+    await asyncio.sleep(0.02)
+    steps.failed()
+    steps.begin()
+    assert steps.trying > 0.01
+    steps.rest()
+    assert steps.trying == 0
 
 
 async def test_a_task_that_may_end_is_left_alone() -> None:

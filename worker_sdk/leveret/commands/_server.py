@@ -12,7 +12,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from leveret_api.app import create_app
-from leveret_api.server import serve
+from leveret_api.server import GRACE, serve
 from leveret_api.services import Services
 from leveret_core.broker.base import ServerBroker
 from leveret_core.broker.rabbitmq_server import RabbitServerBroker
@@ -20,6 +20,7 @@ from leveret_core.hints import Hints
 from leveret_core.redis_clients import hints_client, lock_client
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
+from leveret_core.supervision import Supervisor, end_tasks
 from leveret_dispatcher.control_plane import ControlPlane
 
 log = logging.getLogger("leveret.process")
@@ -41,18 +42,21 @@ class Adapters:
         lock: a Redis client for the dispatcher's lock alone.
         redis: a client that is pinged, and closed at the end; None when there is no Redis to speak of.
         hints: not started.
+        supervisor: keeps the background tasks of the process; made before the others, which have it too.
     """
 
     broker: ServerBroker
     lock: Redis
     redis: Redis | None
     hints: Hints
+    supervisor: Supervisor
 
     @classmethod
     def of(cls, settings: Settings) -> Adapters:
         """Those of RabbitMQ and Redis. Nothing is connected yet, and neither needs to be there."""
-        redis = hints_client(settings.redis_url)
-        return cls(RabbitServerBroker(settings.amqp_url), lock_client(settings.redis_url), redis, Hints(redis))
+        redis, supervisor = hints_client(settings.redis_url), Supervisor()
+        broker = RabbitServerBroker(settings.amqp_url, supervisor=supervisor)
+        return cls(broker, lock_client(settings.redis_url), redis, Hints(redis, supervisor), supervisor)
 
 
 async def run_server(
@@ -99,8 +103,7 @@ async def run_server(
             services.draining = True
             # Before the rest: the next holder takes over while open requests are still answered.
             await control.stop()
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
+            await end_tasks([serving], 2 * GRACE + 5)
 
 
 @asynccontextmanager
@@ -109,7 +112,8 @@ async def _parts(settings: Settings, adapters: Adapters, *, dispatcher: bool) ->
     database = Database(settings.database_url, pool_size=settings.pool_size)
     # Its own connections, so that slow lists never keep claims and events waiting.
     requests = Database(settings.database_url, pool_size=settings.pool_size, application_name="leveret api")
-    control = ControlPlane(settings, database, broker, adapters.lock, hints, dispatcher=dispatcher)
+    supervisor = adapters.supervisor
+    control = ControlPlane(settings, database, broker, adapters.lock, hints, supervisor=supervisor, dispatcher=dispatcher)
     async with AsyncExitStack() as stack:
 
         def end(part: str, stop: Callable[[], Awaitable[None]]) -> None:
@@ -129,7 +133,10 @@ async def _parts(settings: Settings, adapters: Adapters, *, dispatcher: bool) ->
             log.warning("RabbitMQ is not there yet: nothing is published or claimed until it is")
         end("the control plane", control.stop)
         await control.start()
-        yield Services(settings, requests, broker, hints, redis, leads=lambda: control.term is not None), control
+        services = Services(
+            settings, requests, broker, hints, redis, leads=lambda: control.term is not None, supervisor=supervisor
+        )
+        yield services, control
 
 
 async def _end(part: str, stop: Callable[[], Awaitable[None]]) -> None:

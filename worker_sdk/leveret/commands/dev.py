@@ -74,6 +74,7 @@ def _composed(
     from leveret.commands._server import Adapters, run_server
     from leveret_core.broker.memory import MemoryBroker
     from leveret_core.hints import Hints
+    from leveret_core.supervision import Supervisor
 
     @asynccontextmanager
     async def beside(url: str) -> AsyncGenerator[asyncio.Future[None]]:
@@ -94,7 +95,8 @@ def _composed(
 
     async def main(stopping: asyncio.Event) -> None:
         await prepare(settings.database_url, wait=0, apply=True)
-        adapters = Adapters(broker.server(), FakeAsyncRedis(), None, Hints(None))
+        supervisor = Supervisor()
+        adapters = Adapters(broker.server(supervisor), FakeAsyncRedis(), None, Hints(None), supervisor)
         await run_server(settings, adapters, stopping, beside=beside)
 
     broker = MemoryBroker()

@@ -1,4 +1,5 @@
 -- Election while Redis is away: only an expired lease may be taken over. $1 name, $2 holder, $3 holder's name, $4 seconds of lease
-update term set epoch = epoch + 1, holder = $2, holder_name = $3, acquired_at = now(), lease_until = now() + $4 * interval '1 second'
+update term set epoch = epoch + 1, holder = $2, holder_name = $3, acquired_at = now(), lease_until = now() + $4 * interval '1 second',
+    progress_at = coalesce(progress_at, now())
 where name = $1 and lease_until < now()
 returning epoch
