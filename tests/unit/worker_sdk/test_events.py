@@ -60,7 +60,7 @@ async def test_events_go_out_in_order_and_in_batches() -> None:
 async def test_a_batch_of_large_results_is_cut_before_servers_would_refuse_it() -> None:
     servers = FakeServers()
     async with sending(servers, []) as buffer:
-        for number in range(40):
+        for number in range(1, 41):
             buffer.finish("w", a_finish(number, b'"' + b"x" * 250_000 + b'"'))
         assert await buffer.flush(5)
     assert len(servers.finished) == 40
@@ -85,7 +85,7 @@ async def test_while_the_broker_is_away_ends_are_kept_and_the_oldest_logs_give_w
         servers.away = True
         for seq in range(1, 201):
             buffer.add("w", a_log(seq))
-        for number in range(100):
+        for number in range(1, 101):
             buffer.finish("w", a_finish(number))
         await asyncio.sleep(0.1)
         assert buffer.waiting <= 150
@@ -102,8 +102,8 @@ async def test_while_the_broker_is_away_ends_are_kept_and_the_oldest_logs_give_w
 async def test_events_of_two_incarnations_never_share_a_batch() -> None:
     servers = FakeServers()
     async with sending(servers, []) as buffer:
-        for number in range(6):
-            buffer.finish("old" if number < 3 else "new", a_finish(number))
+        for number in range(1, 7):
+            buffer.finish("old" if number < 4 else "new", a_finish(number))
         assert await buffer.flush(5)
     assert servers.batches == [3, 3]
 
@@ -116,11 +116,11 @@ async def test_events_may_come_from_any_thread() -> None:
             buffer.add("w", a_log(seq, occurrence))
 
     async with sending(servers, []) as buffer:
-        threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(1, 5)]
         for thread in threads:
             thread.start()
         for thread in threads:
             await asyncio.to_thread(thread.join)
         await eventually(lambda: len(servers.logs) == 1200)
-    for number in range(4):
+    for number in range(1, 5):
         assert [log.seq for log in servers.logs if log.occurrence == number] == list(range(1, 301))

@@ -63,11 +63,11 @@ def files(folder: Path) -> list[Path]:
 
 
 def on_disk(folder: Path) -> list[int]:
-    """Occurrences whose ends are in files that nobody holds."""
+    """Numbers of the runs whose ends are in files that nobody holds."""
     found: list[int] = []
     with left_over(folder) as messages:
         for body in messages:
-            found += [event.occurrence for event in decode_events(body).events if isinstance(event, Finished)]
+            found += [event.occurrence - 1 for event in decode_events(body).events if isinstance(event, Finished)]
     return found
 
 
