@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from urllib.parse import unquote, urlsplit
 
 from leveret_core.errors import ConfigurationError
@@ -69,7 +70,7 @@ def _problem(scheme: str, rest: str, service: Service) -> str | None:
 
 def _host_problem(host: str, *, needed: bool) -> str | None:
     match = _HOST.fullmatch(host)
-    if match is None:
+    if match is None or not _is_host(match["name"]):
         return "has a host that is none (IPv6 addresses stand in brackets)" + _ENCODE
     if needed and not match["name"]:
         return "names no host"
@@ -77,6 +78,15 @@ def _host_problem(host: str, *, needed: bool) -> str | None:
     if port is not None and not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65_536):
         return "has a port that is no number from 1 to 65535" + _ENCODE
     return None
+
+
+def _is_host(name: str) -> bool:
+    if not name.startswith("["):
+        return re.fullmatch(r"[\w.~%-]*", name) is not None
+    try:
+        return bool(IPv6Address(name[1:-1]))
+    except ValueError:
+        return False
 
 
 def check_url(url: str, service: Service, name: str) -> str:

@@ -21,7 +21,11 @@ def parse_urls(url: str, heartbeat: int) -> list[URL]:
     scheme, _, rest = url.partition("://")
     authority, slash, tail = rest.partition("/")
     user, at, hosts = authority.rpartition("@")
-    nodes = [URL(f"{scheme}://{user}{at}{host.strip()}{slash}{tail}") for host in hosts.split(",")]
+    try:
+        nodes = [URL(f"{scheme}://{user}{at}{host.strip()}{slash}{tail}") for host in hosts.split(",")]
+    except ValueError:
+        # Without the cause, whose text may hold a part of the URL.
+        raise ConfigurationError("the broker's URL has a host that is none") from None
     return [node if "heartbeat" in node.query else node.update_query(heartbeat=str(heartbeat)) for node in nodes]
 
 
