@@ -31,6 +31,8 @@ INTERVAL = 0.25
 SEND_TIMEOUT = 10.0
 """Seconds a client may take to make room for a message; a slower one is cut off, and connects again if it lives."""
 MAX_CLIENTS = 2_000
+MAX_SOCKETS = MAX_CLIENTS + 100
+"""Open websockets, those included that have not said yet what they want; the other connections are left to REST."""
 MAX_WATCHED = 20
 """Occurrences whose logs one client watches, at most."""
 MAX_MESSAGE = 4_096
@@ -187,11 +189,23 @@ class _Bounded:
     def __init__(self, app: ASGIApp, timeout: float) -> None:
         self._app = app
         self._timeout = timeout
+        self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
             await self._app(scope, receive, send)
             return
+        if self._open >= MAX_SOCKETS:
+            await receive()
+            await send({"type": "websocket.close", "code": 1013})
+            return
+        self._open += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._open -= 1
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         cut = asyncio.Event()
 
         async def send_in_time(message: Message) -> None:

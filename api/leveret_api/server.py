@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import resource
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from leveret_api.http_protocol import TimedProtocol, Waiting
 from leveret_core.errors import ConfigurationError
 
 GRACE = 10
@@ -18,6 +22,9 @@ GRACE = 10
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: longer than a proxy in front keeps its own, so that it is the proxy which closes."""
 MAX_CONNECTIONS = 5_000
+"""Connections at once, at most; fewer where the system allows the process fewer open files."""
+OTHER_FILES = 256
+"""Open files that are not connections of clients."""
 STALLED = 30
 """Seconds after which a connection is reset whose other side takes nothing of what waits for it."""
 MAX_WEBSOCKET_MESSAGE = 65_536
@@ -40,14 +47,17 @@ async def serve(app: ASGIApp, host: str, port: int, *, ready: Callable[[str], No
         ConfigurationError: the address cannot be listened on, or the app did not start.
     """
     with _listen(host, port) as listener:
+        most = _most_connections()
         server = _Server(
             uvicorn.Config(
                 app,
+                http=cast("type[asyncio.Protocol]", partial(TimedProtocol, waiting=Waiting(most))),
                 ws="websockets-sansio",
                 ws_max_size=MAX_WEBSOCKET_MESSAGE,
                 timeout_graceful_shutdown=GRACE,
                 timeout_keep_alive=KEEP_ALIVE,
-                limit_concurrency=MAX_CONNECTIONS,
+                # Never reached: connections give way before.
+                limit_concurrency=most + 1,
                 lifespan="on",
                 log_config=None,
                 access_log=False,
@@ -82,6 +92,15 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+
+def _most_connections() -> int:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MAX_CONNECTIONS, soft - OTHER_FILES))
 
 
 def _listen(host: str, port: int) -> socket.socket:
