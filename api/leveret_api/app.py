@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from leveret_api import errors
 from leveret_api.dashboard import STATIC, Dashboard
+from leveret_api.hosts import AllowedHosts, allowed_hosts
 from leveret_api.live import Live
 from leveret_api.metrics import Metrics, RequestMetrics
 from leveret_api.middleware import BodyLimit, SameOrigin, SecurityHeaders
@@ -69,4 +70,5 @@ def create_app(services: Services, *, static: Path = STATIC) -> ASGIApp:
     app.add_middleware(RequestMetrics, metrics=metrics)
     # Without a proxy in front the dashboard's script would be three times as large on the way.
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=6)
-    return SecurityHeaders(live.mount(app))
+    names = allowed_hosts(services.settings.allowed_hosts, services.settings.host)
+    return SecurityHeaders(AllowedHosts(live.mount(app), names))

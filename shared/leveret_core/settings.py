@@ -23,6 +23,10 @@ class Settings(BaseSettings):
     amqp_url: str = Field(default="amqp://guest:guest@localhost:5672/", description="RabbitMQ")
     host: str = Field(default="127.0.0.1", description="address the API listens on")
     port: int = Field(default=8080, ge=0, le=65535, description="port the API listens on; 0 takes a free one")
+    allowed_hosts: str = Field(
+        default="",
+        description="names under which the API is asked, with commas; `*.example.org` is any below; `*` is every name",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

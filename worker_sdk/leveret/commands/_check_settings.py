@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from leveret.commands._checks import Checks
+from leveret_api.hosts import is_loopback
 from leveret_core.settings import Settings
 
 
 async def examine(settings: Settings, checks: Checks) -> None:
     """Look at the settings."""
     checks.ok("environment", "every LEVERET_* variable is valid")
-    if _reaches_others(settings.host):
+    if not is_loopback(settings.host):
         checks.warn(
             "host",
             f"the API listens on {settings.host}, and has no login",
             "put a proxy with a login in front, or set LEVERET_HOST=127.0.0.1",
         )
+        if not settings.allowed_hosts:
+            checks.warn("names", "requests to any name are answered", "list the API's names in LEVERET_ALLOWED_HOSTS")
     takeover = settings.lock_ttl + settings.lock_retry
     if takeover > 60:
         checks.warn(
             "lock", f"after a crash nobody dispatches for up to {takeover:.0f} s", "lower LEVERET_LOCK_TTL (default 15)"
         )
-
-
-def _reaches_others(host: str) -> bool:
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host != "localhost"

@@ -12,6 +12,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from leveret_api.app import create_app
+from leveret_api.hosts import is_loopback
 from leveret_api.server import GRACE, serve
 from leveret_api.services import Services
 from leveret_core.broker.base import ServerBroker
@@ -86,6 +87,8 @@ async def run_server(
             log.info("dispatcher: standing for election")
             await stopping.wait()
             return
+        if not settings.allowed_hosts and not is_loopback(settings.host):
+            log.warning("requests to any name are answered; list the API's names in LEVERET_ALLOWED_HOSTS")
         up: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(serve(create_app(services), settings.host, settings.port, ready=up.set_result))
         try:
