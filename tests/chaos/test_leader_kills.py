@@ -17,7 +17,7 @@ from chaos.load import runs_reach, ten_jobs_a_second, the_history_is_whole
 from support.eventually import eventually
 
 EXHAUSTIVE = os.environ.get("LEVERET_EXHAUSTIVE") == "1"
-KILLS = 200 if EXHAUSTIVE else 4
+KILLS = 200 if EXHAUSTIVE else 3
 TTL = 2.0
 SHORT = {
     "LEVERET_LOCK_TTL": str(TTL),

@@ -24,7 +24,7 @@ from support.control import LONG_AGO, Control, finished
 FIRST = datetime(2026, 2, 1, tzinfo=UTC)
 HOURS = 60
 STEPS = 120
-SEEDS = 100 if os.environ.get("LEVERET_EXHAUSTIVE") == "1" else 6
+SEEDS = 100 if os.environ.get("LEVERET_EXHAUSTIVE") == "1" else 3
 
 
 @pytest.fixture

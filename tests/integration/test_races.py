@@ -29,7 +29,7 @@ from support.control import Control, finished
 from support.eventually import eventually
 
 EXHAUSTIVE = os.environ.get("LEVERET_EXHAUSTIVE") == "1"
-TIMES = 1000 if EXHAUSTIVE else 200
+TIMES = 1000 if EXHAUSTIVE else 60
 STAGGER = 0.006
 """Seconds the second of a pair begins after the first, at most: about as long as one of them takes."""
 pytestmark = pytest.mark.timeout(1200 if EXHAUSTIVE else 120)

@@ -672,8 +672,8 @@ def test_every_life_goes_as_the_model_says(world: World) -> None:
     run_state_machine_as_test(
         type("Lives", (Lives,), {"world": world}),
         settings=settings(
-            max_examples=int(os.environ.get("LEVERET_LIVES", "1500")) if EXHAUSTIVE else 40,
-            stateful_step_count=100 if EXHAUSTIVE else 50,
+            max_examples=int(os.environ.get("LEVERET_LIVES", "1500")) if EXHAUSTIVE else 15,
+            stateful_step_count=100 if EXHAUSTIVE else 40,
             deadline=None,
             print_blob=True,
             report_multiple_bugs=False,

@@ -252,6 +252,6 @@ async def test_the_environment_and_the_product_agree(story: Story, database_url:
     assert jobs_of_kit == jobs_of_product
 
 
-@pytest.mark.parametrize("number", range(200 if os.environ.get("LEVERET_EXHAUSTIVE") == "1" else 8))
+@pytest.mark.parametrize("number", range(200 if os.environ.get("LEVERET_EXHAUSTIVE") == "1" else 4))
 async def test_they_agree_about_random_stories(number: int, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     await test_the_environment_and_the_product_agree(random_story(number), database_url, monkeypatch)
