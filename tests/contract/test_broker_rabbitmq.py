@@ -883,3 +883,29 @@ async def test_encoded_messages_have_the_properties_others_rely_on(rabbit: Rabbi
         assert message.body == encode(doorbell(number, message.routing_key))
         assert (properties.content_type, properties.delivery_mode) == ("application/json", 2)
     assert len({message.header.properties.message_id for message in arrived}) == 3
+
+
+async def test_what_a_frozen_server_holds_comes_to_the_others_soon(rabbit: Rabbit) -> None:
+    worker = await rabbit.worker()
+    async with Proxy(rabbit.url) as proxy:
+        frozen, alive = await rabbit.server(proxy.url), await rabbit.server()
+        held, thawed, taken = asyncio.Event(), asyncio.Event(), list[bytes]()
+
+        async def hold(_: object) -> None:
+            held.set()
+            await thawed.wait()
+
+        async def take(batch: Sequence[EventMessage]) -> None:
+            for message in batch:
+                taken.append(message.body)
+                await message.ack()
+
+        await frozen.consume_events(hold)
+        await eventually(lambda: frozen.connected)
+        await worker.send_events(b"an end", 5)
+        await held.wait()
+        proxy.blackhole()
+        await alive.consume_events(take)
+        await eventually(lambda: taken == [b"an end"], timeout=16)
+        thawed.set()
+        await proxy.heal()

@@ -14,9 +14,9 @@ from leveret_core.supervision import Steps
 
 logger = logging.getLogger("leveret.broker")
 
-PREFETCH = 200
-"""Messages held here at once, at most."""
-BATCH = 200
+PREFETCH = 100
+"""Messages held here at once, at most: what a replica that freezes keeps from the others until the broker notices."""
+BATCH = 100
 """Messages handed to the ingestor at once, at most."""
 RETRY_MIN, RETRY_MAX = 0.5, 5.0
 """Seconds before a batch is handed over again: the first pause and, doubling, the last."""

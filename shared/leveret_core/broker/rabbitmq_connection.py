@@ -60,15 +60,16 @@ class SupervisedConnection:
         url: `amqp://` or `amqps://`; with several hosts the next one is tried when one is away.
         role: what it is for, in names and log records.
         supervisor: keeps the task that keeps the connection.
+        heartbeat: seconds; after two or three times as long a silent side is given up by the other.
     """
 
-    def __init__(self, url: str, role: str, supervisor: Supervisor | None = None) -> None:
+    def __init__(self, url: str, role: str, supervisor: Supervisor | None = None, *, heartbeat: int = HEARTBEAT) -> None:
         self.role = role
         self.connecting_problem: str | None = None
         self.lacking: str | None = None
         """What it is not allowed to do, although it may connect and declare: found out when it tried."""
         self._told: set[str] = set()
-        self._nodes = Nodes(parse_urls(url, HEARTBEAT))
+        self._nodes = Nodes(parse_urls(url, heartbeat))
         self._name = f"{self._nodes.current.query.get('name', 'leveret')} {role} {socket.gethostname()}:{os.getpid()}"
         self._parts: list[Part[Any]] = []
         self._link: Link | None = None

@@ -33,6 +33,8 @@ logger = logging.getLogger("leveret.broker")
 START_TIMEOUT = 5.0
 """Seconds `start` waits for the first try to connect."""
 TELL_TIMEOUT = 5.0
+CONSUMER_HEARTBEAT = 5
+"""Seconds; RabbitMQ gives what a frozen replica holds to the others after two or three times as long."""
 
 
 class RabbitServerBroker:
@@ -53,8 +55,8 @@ class RabbitServerBroker:
         self._supervisor = supervisor or Supervisor()
         self._publish_timeout = publish_timeout
         self._publishing = SupervisedConnection(url, "server publish", self._supervisor)
-        self._claims = SupervisedConnection(url, "server claims", self._supervisor)
-        self._events = SupervisedConnection(url, "server events", self._supervisor)
+        self._claims = SupervisedConnection(url, "server claims", self._supervisor, heartbeat=CONSUMER_HEARTBEAT)
+        self._events = SupervisedConnection(url, "server events", self._supervisor, heartbeat=CONSUMER_HEARTBEAT)
         self._publishing.keep("queue leveret.events", _declare_events)
         self._publishing.keep("queue leveret.claims", _declare_claims)
         self._publisher = self._publishing.keep("exchange leveret.jobs", _open_publisher)

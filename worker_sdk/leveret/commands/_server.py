@@ -112,7 +112,8 @@ async def run_server(
 @asynccontextmanager
 async def _parts(settings: Settings, adapters: Adapters, *, dispatcher: bool) -> AsyncGenerator[tuple[Services, ControlPlane]]:
     broker, redis, hints = adapters.broker, adapters.redis, adapters.hints
-    database = Database(settings.database_url, pool_size=settings.pool_size)
+    # A replica that freezes within a transaction must not hold its locks on jobs and runs for long: the others end runs, too.
+    database = Database(settings.database_url, pool_size=settings.pool_size, idle_in_transaction=3.0)
     # Its own connections, so that slow lists never keep claims and events waiting.
     requests = Database(settings.database_url, pool_size=settings.pool_size, application_name="leveret api")
     supervisor = adapters.supervisor
