@@ -18,6 +18,7 @@ from chaos.campaign.verdict import History, Verdict
 from chaos.campaign.witness import Witness
 from leveret_core import states
 from support.eventually import eventually
+from support.liveness import assert_everything_owned
 
 Say = Callable[[str], None]
 
@@ -108,6 +109,7 @@ class Campaign:
         await eventually(flows, timeout=60, interval=0.3)
 
     async def _judge(self, began: datetime) -> None:
+        await self._note("work that nobody is responsible for", self._everything_is_owned, timeout=0)
         ended = await self._now()
         await self._load.pause()
         quiet = boottime()
@@ -145,6 +147,9 @@ class Campaign:
             live = await connection.fetchval("select count(*) from occurrence where state::text <> all($1)", final)
             slots = await connection.fetchval("select count(*) from slot")
         assert (live, slots) == (0, 0), f"{live} live occurrences, {slots} slots"
+
+    async def _everything_is_owned(self) -> None:
+        await assert_everything_owned(self._stack.database_url, timeout=40)
 
     async def _queues_are_empty(self) -> None:
         wrong = verdict.queues(await self._stack.depths(), len(self._stack.replicas))
