@@ -91,6 +91,10 @@ lock: ## Write requirements/*.txt from pyproject.toml, keeping versions that sti
 	@$(LOCK) pyproject.toml --extra server --extra examples -c requirements/dev.txt -o requirements/examples.txt
 	@$(LOCK) --group build -c requirements/dev.txt -o requirements/build.txt
 
+.PHONY: env
+env: ## Write .env for docker compose, with passwords made for this machine
+	@deploy/bin/make-env
+
 .PHONY: build
 build: dashboard ## Build the wheel and the source archive into dist/
 	@$(BIN)/python -m hatchling build
