@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -269,13 +270,47 @@ async def test_no_letter_is_lost_to_the_policy_of_its_job(api: Api, control: Con
     done = await requeue(api, filter={})
     assert done["ids"] == [letters[0], *free]
     assert done["remaining"] == 2
-    assert [refusal["id"] for refusal in done["refused"]] == [letters[1]]
+    assert [refusal["id"] for refusal in done["refused"]] == letters[1:]
+    assert len({refusal["reason"] for refusal in done["refused"]}) == 1
     assert await view(api) == letters[:0:-1]
     assert await control.db.pool.fetchval("select count(*) from occurrence where state in ('skipped', 'cancelled')") == 0
     again = await requeue(api, filter={})
     assert (again["requeued"], again["remaining"]) == (0, 2)
     await failed(control, await control.db.pool.fetchval("select max(id) from occurrence where job_name = 'busy'"))
     assert (await requeue(api, filter={"job": "busy"}))["ids"] == [letters[1]]
+
+
+async def test_refused_ones_do_not_stand_in_the_way_of_others(api: Api, control: Control) -> None:
+    await api.job("busy", concurrency="skip", retry=ONCE)
+    await api.job("free", concurrency="allow", retry=ONCE)
+    letters = [(await dead(api, control, "busy"))[0] for _ in range(3)]
+    free = await dead(api, control, "free", 2)
+    done = await requeue(api, ids=[*letters, *free], limit=3)
+    assert (done["ids"], done["remaining"]) == ([letters[0], *free], 2)
+    assert [refusal["id"] for refusal in done["refused"]] == letters[1:]
+
+
+async def test_what_a_job_would_skip_waits_in_line_if_asked_to(api: Api, control: Control) -> None:
+    await api.job("busy", concurrency="skip", retry=ONCE)
+    letters = [(await dead(api, control, "busy"))[0] for _ in range(3)]
+    done = await requeue(api, ids=letters, queue=True)
+    assert (done["ids"], done["remaining"], done["refused"]) == (letters, 0, [])
+    rows = await control.db.pool.fetch(
+        "select id, requeue_of, state::text from occurrence where origin = 'requeue' order by scheduled_for"
+    )
+    assert [tuple(row)[1:] for row in rows] == [(letters[0], "pending"), (letters[1], "waiting"), (letters[2], "waiting")]
+    for row, following in pairwise(rows):
+        worker = await control.worker()
+        await control.report(worker, finished(await control.claim(worker, row["id"], 1)))
+        assert (await control.row(following["id"]))["state"] == "pending"
+
+
+async def test_a_line_is_no_way_around_replace(api: Api, control: Control) -> None:
+    """What waits for a job with `replace` would end for the next one that is due."""
+    await api.job("busy", concurrency="replace", retry=ONCE)
+    letters = [(await dead(api, control, "busy"))[0] for _ in range(2)]
+    done = await requeue(api, ids=letters, queue=True)
+    assert (done["ids"], done["remaining"]) == (letters[:1], 1)
 
 
 async def test_one_key_that_is_busy_does_not_hold_up_the_others(api: Api, control: Control) -> None:

@@ -63,6 +63,7 @@ async def requeue_dead_letters(body: DeadLetterRequeue, services: ServicesDep) -
         limit=body.limit,
         edit=edit,
         actor=ACTOR,
+        queue=body.queue,
         dry_run=body.dry_run,
     )
     if dealt.made:

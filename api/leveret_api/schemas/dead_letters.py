@@ -78,6 +78,10 @@ class DeadLetterRequeue(_Chosen):
         description="JSON merge patch (RFC 7396) of each payload: null takes a name out.",
         examples=[{"server": "mail2.example.org", "debug": None}],
     )
+    queue: bool = Field(
+        default=False,
+        description="What a job with the policy `skip` takes no more of just now waits in line, and runs one after the other.",
+    )
 
 
 class DeadLetterDiscard(_Chosen):

@@ -109,11 +109,14 @@ async def requeue_occurrence(db: Database, occurrence_id: int, *, payload: bytes
         return Triggered(made.run.id, created=True, replaced=made.run.replaced)
 
 
-async def requeue_in(connection: Connection, occurrence_id: int, edit: Callable[[bytes], bytes], *, actor: str) -> Requeued:
+async def requeue_in(
+    connection: Connection, occurrence_id: int, edit: Callable[[bytes], bytes], *, actor: str, queue: bool = False
+) -> Requeued:
     """As `requeue_occurrence`, in the caller's transaction.
 
     Args:
         edit: the new payload, made of the old one; both are JSON objects.
+        queue: where its job's policy is `skip` and its places are taken, it waits in line instead of being skipped.
     """
     old = await connection.fetchrow(sql("occurrences/for_requeue"), occurrence_id)
     if old is None:
@@ -122,6 +125,9 @@ async def requeue_in(connection: Connection, occurrence_id: int, edit: Callable[
         raise Conflict(f"occurrence {occurrence_id} is {old['state']}; only one that has ended can be requeued")
     used = edit(old["payload"].encode())
     limits = await _lock_job(connection, old["job_id"], used)
+    if queue and limits[0] == "skip":
+        # Whoever gives back a place lets the next in line take it, whatever the policy of the job.
+        limits = ("queue", *limits[1:])
     made = await _create_now(
         connection,
         Planned(

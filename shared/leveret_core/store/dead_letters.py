@@ -24,8 +24,8 @@ WORK_TIME = 10.0
 """Seconds after which a call ends with what it has done so far."""
 COUNTED = 10_000
 """What remains is counted so far."""
-MAX_REFUSED = 100
-"""Refusals that one call tells of, at most."""
+MAX_REFUSED = MAX_AT_ONCE
+"""Refusals that one call tells of, at most: every one of those that are chosen by id."""
 
 Key = tuple[datetime, int]
 """Where a dead letter stands in the view: when it ended, and its id."""
@@ -82,7 +82,7 @@ class Dealt:
     Args:
         ids: the dead letters that it dealt with, or in a dry run those that it would try.
         made: the occurrences that it made.
-        refused: what stays a dead letter although it was chosen; the first `MAX_REFUSED`.
+        refused: what stays a dead letter although it was chosen, of those that were looked at; the first `MAX_REFUSED`.
         remaining: how many of the chosen ones are dead letters still: up to `COUNTED`, and at least 1 while it is not known
             that there are none.
     """
@@ -134,6 +134,7 @@ async def requeue_dead_letters(
     limit: int,
     edit: Callable[[bytes], bytes],
     actor: str,
+    queue: bool = False,
     dry_run: bool = False,
 ) -> Dealt:
     """Requeue dead letters, the first to end first, each in a transaction of its own: a second call finds what is left.
@@ -145,26 +146,30 @@ async def requeue_dead_letters(
         limit: how many, at most.
         edit: the new payload, made of the old one; raises `InvalidInput` for one that cannot be.
         actor: who asks, for the audit.
+        queue: what a job with the policy `skip` takes no more of just now waits in line instead.
         dry_run: find them and leave them as they are.
     """
-    dealt, full, after = Dealt(), set[tuple[int, str]](), None
+    dealt, full, after = Dealt(), dict[tuple[int, str], str](), None
     give_up = time.monotonic() + WORK_TIME
     while len(dealt.ids) < limit and time.monotonic() < give_up:
         without = [job_id for job_id, key in full if not key]
         rows, after = await _find(db, choice, after, limit - len(dealt.ids), job_exists=True, without=without)
         for row in rows:
+            if len(dealt.ids) == limit or time.monotonic() > give_up:
+                break
             line = (row["job_id"], row["concurrency_key"])
             if line in full:
+                dealt.refused.append(Refusal(row["id"], full[line]))
                 continue
             if dry_run:
                 dealt.ids.append(row["id"])
                 continue
             try:
-                dealt.made.append(await _requeue(db, row["id"], edit, actor))
+                dealt.made.append(await _requeue(db, row["id"], edit, actor, queue=queue))
                 dealt.ids.append(row["id"])
             except _Stays as error:
                 if isinstance(error, _Full):
-                    full.add(line)
+                    full[line] = str(error)
                 dealt.refused.append(Refusal(row["id"], str(error)))
             except _Gone:
                 continue
@@ -192,7 +197,7 @@ async def discard_dead_letters(
     give_up = time.monotonic() + WORK_TIME
     while len(dealt.ids) < limit and time.monotonic() < give_up:
         rows, after = await _find(db, choice, after, limit - len(dealt.ids), job_exists=False)
-        ids = [row["id"] for row in rows]
+        ids = [row["id"] for row in rows][: limit - len(dealt.ids)]
         if ids and not dry_run:
             ids = [row["id"] for row in await db.fetch("dead_letters/discard", ids, actor, detail)]
         dealt.ids += ids
@@ -202,13 +207,14 @@ async def discard_dead_letters(
     return dealt
 
 
-async def _requeue(db: Database, occurrence_id: int, edit: Callable[[bytes], bytes], actor: str) -> int:
+async def _requeue(db: Database, occurrence_id: int, edit: Callable[[bytes], bytes], actor: str, *, queue: bool) -> int:
     try:
         async with db.transaction() as connection:
-            made = await requeue_in(connection, occurrence_id, edit, actor=actor)
+            made = await requeue_in(connection, occurrence_id, edit, actor=actor, queue=queue)
             # Raised here, so that nothing of it stays.
             if made.run.state is State.SKIPPED:
-                raise _Full("its job takes no more just now: the new one would be skipped")
+                why = "the line of its job is full" if queue else "its job takes no more just now"
+                raise _Full(f"{why}: the new one would be skipped")
             if made.run.replaced:
                 raise _Full("its job has another one, which the new one would replace")
             if not made.was_dead:
@@ -225,7 +231,8 @@ async def _find(
 ) -> tuple[list[asyncpg.Record], Key | None]:
     """The next dead letters, the first to end first, and where to look on; None at the end."""
     if not isinstance(choice, DeadLetterFilter):
-        return (await db.fetch("dead_letters/by_id", list(choice), job_exists))[:want], None
+        # All of them, also of more than are wanted: what is refused must not stand in the way of the others.
+        return await db.fetch("dead_letters/by_id", list(choice), job_exists), None
     at, id_ = after or (None, None)
     rows = await db.fetch("dead_letters/find", at, id_, want, SCAN, *choice.values, job_exists, list(without))
     if len(rows) == want:

@@ -72,6 +72,9 @@ def requeue(
     payload_patch: Annotated[
         str | None, typer.Option(help="A JSON object with what differs from each payload; null takes a name out.")
     ] = None,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="What a job that skips takes no more of just now waits in line instead.")
+    ] = False,
     limit: Limit = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -82,6 +85,8 @@ def requeue(
     for name, text in (("payload", payload), ("payload_patch", payload_patch)):
         if (value := json_object(f"--{name.replace('_', '-')}", text)) is not None:
             body[name] = value
+    if queue:
+        body["queue"] = True
     _deal("requeue", "requeued", body, limit, dry_run=dry_run, as_json=as_json, url=url)
 
 

@@ -73,11 +73,14 @@ export const commands = {
       body: payload === undefined ? {} : { payload },
     }),
 
-  /** At most as many as the server does in one go: ask again while some remain. */
-  requeueDead: (choice: DeadLetterChoice, change: PayloadChange = {}) =>
+  /**
+   * At most as many as the server does in one go: ask again while some remain. With `queue` those wait in line that their jobs
+   * would skip.
+   */
+  requeueDead: (choice: DeadLetterChoice, change: PayloadChange = {}, queue = false) =>
     request<DeadLetterResult>("/dead-letters/requeue", {
       method: "POST",
-      body: { ...choice, ...change, limit: AT_ONCE },
+      body: { ...choice, ...change, queue, limit: AT_ONCE },
     }),
 
   discardDead: (choice: DeadLetterChoice, reason: string) =>

@@ -1,7 +1,9 @@
 import type { QueryClient } from "@tanstack/react-query";
-import { createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+import { createRootRouteWithContext, createRoute, createRouter } from "@tanstack/react-router";
 import { queries } from "../api/queries";
+import { lazyPage } from "./lazyPage";
 import { NotFound } from "./NotFound";
+import { PageFailed } from "./PageFailed";
 import { Shell } from "./Shell";
 import { deadLetterFilter, jobFilter, occurrenceFilter, parseSearch, stringifySearch } from "./search";
 
@@ -11,7 +13,7 @@ const overview = createRoute({
   getParentRoute: () => root,
   path: "/",
   loader: ({ context }) => void context.client.prefetchQuery(queries.overview()),
-  component: lazyRouteComponent(() => import("../pages/overview/OverviewPage"), "OverviewPage"),
+  component: lazyPage(async () => (await import("../pages/overview/OverviewPage")).OverviewPage),
 });
 
 const jobs = createRoute({
@@ -20,14 +22,14 @@ const jobs = createRoute({
   validateSearch: jobFilter,
   loaderDeps: ({ search }) => search,
   loader: ({ context, deps }) => void context.client.prefetchQuery(queries.jobs(deps)),
-  component: lazyRouteComponent(() => import("../pages/jobs/JobsPage"), "JobsPage"),
+  component: lazyPage(async () => (await import("../pages/jobs/JobsPage")).JobsPage),
 });
 
 const job = createRoute({
   getParentRoute: () => root,
   path: "/jobs/$id",
   loader: ({ context, params }) => void context.client.prefetchQuery(queries.job(params.id)),
-  component: lazyRouteComponent(() => import("../pages/jobs/JobPage"), "JobPage"),
+  component: lazyPage(async () => (await import("../pages/jobs/JobPage")).JobPage),
 });
 
 const occurrences = createRoute({
@@ -36,14 +38,14 @@ const occurrences = createRoute({
   validateSearch: occurrenceFilter,
   loaderDeps: ({ search }) => search,
   loader: ({ context, deps }) => void context.client.prefetchQuery(queries.occurrences(deps)),
-  component: lazyRouteComponent(() => import("../pages/occurrences/OccurrencesPage"), "OccurrencesPage"),
+  component: lazyPage(async () => (await import("../pages/occurrences/OccurrencesPage")).OccurrencesPage),
 });
 
 const occurrence = createRoute({
   getParentRoute: () => root,
   path: "/occurrences/$id",
   loader: ({ context, params }) => void context.client.prefetchQuery(queries.occurrence(params.id)),
-  component: lazyRouteComponent(() => import("../pages/occurrences/OccurrencePage"), "OccurrencePage"),
+  component: lazyPage(async () => (await import("../pages/occurrences/OccurrencePage")).OccurrencePage),
 });
 
 const deadLetters = createRoute({
@@ -52,21 +54,21 @@ const deadLetters = createRoute({
   validateSearch: deadLetterFilter,
   loaderDeps: ({ search }) => search,
   loader: ({ context, deps }) => void context.client.prefetchQuery(queries.deadLetters(deps)),
-  component: lazyRouteComponent(() => import("../pages/dead/DeadLettersPage"), "DeadLettersPage"),
+  component: lazyPage(async () => (await import("../pages/dead/DeadLettersPage")).DeadLettersPage),
 });
 
 const limits = createRoute({
   getParentRoute: () => root,
   path: "/limits",
   loader: ({ context }) => void context.client.prefetchQuery(queries.rateLimits()),
-  component: lazyRouteComponent(() => import("../pages/limits/LimitsPage"), "LimitsPage"),
+  component: lazyPage(async () => (await import("../pages/limits/LimitsPage")).LimitsPage),
 });
 
 const workers = createRoute({
   getParentRoute: () => root,
   path: "/workers",
   loader: ({ context }) => void context.client.prefetchQuery(queries.workers()),
-  component: lazyRouteComponent(() => import("../pages/workers/WorkersPage"), "WorkersPage"),
+  component: lazyPage(async () => (await import("../pages/workers/WorkersPage")).WorkersPage),
 });
 
 /** The pages and their addresses. */
@@ -74,6 +76,7 @@ export function makeRouter(client: QueryClient) {
   return createRouter({
     routeTree: root.addChildren([overview, jobs, job, occurrences, occurrence, deadLetters, workers, limits]),
     context: { client },
+    defaultErrorComponent: PageFailed,
     defaultPreload: "intent",
     defaultPreloadStaleTime: 0,
     scrollRestoration: true,

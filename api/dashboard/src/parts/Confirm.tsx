@@ -2,6 +2,7 @@ import { useMutation } from "@tanstack/react-query";
 import { type ReactNode, useId, useState } from "react";
 import { Button } from "./Button";
 import { Dialog, DialogFoot } from "./Dialog";
+import { Form } from "./Form";
 import { ProblemNote } from "./ProblemNote";
 
 interface ConfirmProps {
@@ -35,12 +36,7 @@ function ConfirmForm({ action, look, reason, run, onClose }: FormProps) {
   const [text, setText] = useState("");
   const running = useMutation({ mutationFn: () => run(text.trim()), onSuccess: onClose });
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        running.mutate();
-      }}
-    >
+    <Form onSubmit={() => running.mutate()} refused={running.error}>
       <div className="dialog-body">
         {reason && (
           <div className="field">
@@ -64,6 +60,6 @@ function ConfirmForm({ action, look, reason, run, onClose }: FormProps) {
           {action}
         </Button>
       </DialogFoot>
-    </form>
+    </Form>
   );
 }

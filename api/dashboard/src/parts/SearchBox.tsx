@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState } from "react";
+import { useCallback, useEffect, useId, useRef, useState } from "react";
 import { SearchIcon } from "./icons";
 import "./Field.css";
 
@@ -16,7 +16,7 @@ interface SearchBoxProps {
 
 const PAUSE = 250;
 
-/** A search that takes effect when the typing pauses. */
+/** A search that takes effect when the typing pauses, at Enter, or when the box is left. */
 export function SearchBox({ label, value, onChange, main = false, suggestions, onType }: SearchBoxProps) {
   const list = useId();
   const [text, setText] = useState(value);
@@ -28,14 +28,15 @@ export function SearchBox({ label, value, onChange, main = false, suggestions, o
       setText(value);
     }
   }, [value]);
-  useEffect(() => {
+  const send = useCallback(() => {
     if (text.trim() === sent.current) return;
-    const timer = setTimeout(() => {
-      sent.current = text.trim();
-      onChange(text.trim());
-    }, PAUSE);
-    return () => clearTimeout(timer);
+    sent.current = text.trim();
+    onChange(text.trim());
   }, [text, onChange]);
+  useEffect(() => {
+    const timer = setTimeout(send, PAUSE);
+    return () => clearTimeout(timer);
+  }, [send]);
   return (
     <div className="search">
       <SearchIcon />
@@ -49,6 +50,8 @@ export function SearchBox({ label, value, onChange, main = false, suggestions, o
         spellCheck={false}
         {...(main ? { "data-main-search": "" } : {})}
         {...(suggestions ? { list } : {})}
+        onBlur={send}
+        onKeyDown={(event) => event.key === "Enter" && send()}
         onChange={(event) => {
           setText(event.target.value);
           onType?.(event.target.value);

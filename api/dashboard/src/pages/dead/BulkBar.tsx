@@ -6,88 +6,94 @@ import { RepeatIcon } from "../../parts/icons";
 import { count } from "../../time/format";
 import { DiscardDialog } from "./DiscardDialog";
 import { RequeueDialog } from "./RequeueDialog";
-
-type Picked = ReadonlyMap<number, DeadLetter>;
+import { allThatMatch, choiceOf, isPicked, nothing, type Selection, withRows } from "./selection";
 
 interface BulkBarProps {
   filter: DeadLetterFilter;
   /** those on this page */
   rows: readonly DeadLetter[];
-  picked: Picked;
-  all: boolean;
+  /** they belong to the filter before: nothing can be done with them */
+  outdated: boolean;
+  selection: Selection;
+  select: (selection: Selection) => void;
+  /** whether this page is the first one, with the newest */
+  first: boolean;
   /** whether more match than are on this page */
   more: boolean;
-  pick: (picked: Picked) => void;
-  pickAll: (all: boolean) => void;
+}
+
+interface Open {
+  kind: "requeue" | "discard";
+  choice: DeadLetterChoice;
+  type: string;
 }
 
 /** Picks dead letters, the page's or all that match, and says what is to be done with them. */
-export function BulkBar({ filter, rows, picked, all, more, pick, pickAll }: BulkBarProps) {
-  const [open, setOpen] = useState<"requeue" | "discard" | null>(null);
-  const here = rows.filter((row) => picked.has(row.id)).length;
-  const some = all || picked.size > 0;
-  const choice: DeadLetterChoice = all ? { filter } : { ids: [...picked.keys()] };
-  const types = new Set([...picked.values()].map((each) => each.type));
-  const dialog = {
-    choice,
+export function BulkBar({ filter, rows, outdated, selection, select, first, more }: BulkBarProps) {
+  // What is picked by the time the dialog opens, whatever comes and goes while it is open.
+  const [open, setOpen] = useState<Open | null>(null);
+  const all = "until" in selection;
+  const here = rows.filter((row) => isPicked(selection, row)).length;
+  const some = all || selection.picked.size > 0;
+
+  function show(kind: Open["kind"]): void {
+    const types = new Set(all ? [] : [...selection.picked.values()].map((each) => each.type));
     // A single type tells what its handler takes.
-    type: all ? (filter.type ?? "") : types.size === 1 ? ([...types][0] ?? "") : "",
+    const type = all ? (filter.type ?? "") : types.size === 1 ? ([...types][0] ?? "") : "";
+    setOpen({ kind, choice: choiceOf(selection, filter), type });
+  }
+
+  const dialog = open && {
+    choice: open.choice,
+    type: open.type,
     onClose: () => setOpen(null),
-    onDone: () => {
+    onDone: (left: readonly number[] = []) => {
       setOpen(null);
-      clear();
+      const stay = all ? [] : [...selection.picked.values()].filter((row) => left.includes(row.id));
+      select(withRows(nothing, stay, true));
     },
   };
 
-  function clear(): void {
-    pick(new Map());
-    pickAll(false);
-  }
-
+  if (rows.length === 0 && !some && !open) return null;
   return (
-    <div className="bulk">
-      <label className="check">
-        <input
-          type="checkbox"
-          checked={all || here === rows.length}
-          disabled={all}
-          ref={(box) => {
-            if (box) box.indeterminate = !all && here > 0 && here < rows.length;
-          }}
-          onChange={(event) => {
-            const next = new Map(picked);
-            for (const row of rows) {
-              if (event.target.checked) next.set(row.id, row);
-              else next.delete(row.id);
-            }
-            pick(next);
-          }}
-        />
-        Select this page
-      </label>
+    <div className="bulk" inert={outdated}>
+      {rows.length > 0 && (
+        <label className="check">
+          <input
+            type="checkbox"
+            checked={all || here === rows.length}
+            disabled={all}
+            ref={(box) => {
+              if (box) box.indeterminate = !all && here > 0 && here < rows.length;
+            }}
+            onChange={(event) => select(withRows(selection, rows, event.target.checked))}
+          />
+          Select this page
+        </label>
+      )}
       {more && !all && (
-        <Button size="small" look="ghost" onClick={() => pickAll(true)}>
+        <Button size="small" look="ghost" onClick={() => select(allThatMatch(filter, first ? rows[0] : undefined))}>
           Select all that match
         </Button>
       )}
       {some && (
         <>
           <span className="bulk-said" role="status">
-            {all ? "All that match are selected" : `${count(picked.size)} selected`}
+            {all ? "All that match are selected" : `${count(selection.picked.size)} selected`}
           </span>
-          <Button size="small" look="solid" icon={<RepeatIcon />} onClick={() => setOpen("requeue")}>
+          <Button size="small" look="solid" icon={<RepeatIcon />} onClick={() => show("requeue")}>
             Requeue…
           </Button>
-          <Button size="small" onClick={() => setOpen("discard")}>
+          <Button size="small" onClick={() => show("discard")}>
             Discard…
           </Button>
-          <Button size="small" look="ghost" onClick={clear}>
+          <Button size="small" look="ghost" onClick={() => select(nothing)}>
             Select none
           </Button>
         </>
       )}
-      {open === "requeue" && <RequeueDialog {...dialog} />}
-      {open === "discard" && <DiscardDialog {...dialog} />}
+      {open?.kind === "requeue" && dialog && <RequeueDialog {...dialog} />}
+      {open?.kind === "discard" && dialog && <DiscardDialog {...dialog} />}
     </div>
   );
 }

@@ -1,11 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useMemo } from "react";
 import { Problem } from "../../api/client";
 import type { DeadLetter } from "../../api/operations";
 import { type DeadLetterPageFilter, queries } from "../../api/queries";
 import { useTitle } from "../../app/title";
+import { useFilterChange } from "../../app/useFilterChange";
 import { Empty } from "../../parts/Empty";
+import { Moment } from "../../parts/Moment";
 import { PageHead } from "../../parts/PageHead";
 import { Pager } from "../../parts/Pager";
 import { Panel } from "../../parts/Panel";
@@ -16,7 +18,7 @@ import { StateBadge } from "../../states/StateBadge";
 import { Time } from "../../time/Time";
 import { JobSearch } from "../occurrences/JobSearch";
 import { BulkBar } from "./BulkBar";
-import { Moment } from "./Moment";
+import { isPicked, type Selection, useSelection, withRows } from "./selection";
 import "../occurrences/occurrences.css";
 import "./dead.css";
 
@@ -26,32 +28,26 @@ const route = getRouteApi("/dead-letters");
 export function DeadLettersPage() {
   useTitle("Dead letters");
   const { cursor, ...filter } = route.useSearch();
-  // What was picked belongs to the filter it was picked under.
-  return <DeadLetters key={JSON.stringify(filter)} filter={filter} cursor={cursor} />;
-}
-
-function DeadLetters({ filter, cursor }: { filter: DeadLetterPageFilter; cursor: string | undefined }) {
   const letters = useQuery(queries.deadLetters(cursor === undefined ? filter : { ...filter, cursor }));
-  const [picked, setPicked] = useState<ReadonlyMap<number, DeadLetter>>(new Map());
-  const [all, setAll] = useState(false);
+  const [selection, select] = useSelection(filter);
   const rows = letters.data?.items;
   const noSuchJob = letters.error instanceof Problem && letters.error.status === 404;
   const filtered = Object.keys(filter).length > 0;
-  const columns = useMemo(() => columnsWith(all ? undefined : picked, setPicked), [all, picked]);
+  const columns = useMemo(() => columnsWith(selection, select), [selection, select]);
   return (
     <div className="page">
       <PageHead title="Dead letters" sub="Failed for good, and neither requeued nor discarded yet." />
       <Filters filter={filter} />
       {letters.isError && !noSuchJob && <ProblemNote error={letters.error} retry={() => void letters.refetch()} />}
-      {rows && rows.length > 0 && (
+      {rows && (
         <BulkBar
           filter={filter}
           rows={rows}
-          picked={picked}
-          all={all}
+          outdated={letters.isPlaceholderData}
+          selection={selection}
+          select={select}
+          first={cursor === undefined}
           more={letters.data?.next_cursor != null || cursor !== undefined}
-          pick={setPicked}
-          pickAll={setAll}
         />
       )}
       {(!letters.isError || rows || noSuchJob) && (
@@ -95,12 +91,7 @@ function DeadLetters({ filter, cursor }: { filter: DeadLetterPageFilter; cursor:
 }
 
 function Filters({ filter }: { filter: DeadLetterPageFilter }) {
-  const navigate = route.useNavigate();
-  const change = useCallback(
-    (changes: DeadLetterPageFilter) =>
-      void navigate({ search: ({ cursor: _, ...before }) => ({ ...before, ...changes }), replace: true }),
-    [navigate],
-  );
+  const change = useFilterChange<DeadLetterPageFilter>("/dead-letters");
   const bySearch = useCallback((text: string) => change({ search: text || undefined }), [change]);
   const byJob = useCallback((text: string) => change({ job: text || undefined }), [change]);
   const byType = useCallback((text: string) => change({ type: text || undefined }), [change]);
@@ -115,11 +106,7 @@ function Filters({ filter }: { filter: DeadLetterPageFilter }) {
   );
 }
 
-/** `picked` is undefined while all that match are. */
-function columnsWith(
-  picked: ReadonlyMap<number, DeadLetter> | undefined,
-  pick: (picked: ReadonlyMap<number, DeadLetter>) => void,
-): readonly Column<DeadLetter>[] {
+function columnsWith(selection: Selection, select: (selection: Selection) => void): readonly Column<DeadLetter>[] {
   return [
     {
       id: "pick",
@@ -131,14 +118,9 @@ function columnsWith(
             type="checkbox"
             className="pick"
             aria-label={`Select occurrence ${row.id}`}
-            checked={picked?.has(row.id) ?? true}
-            disabled={picked === undefined}
-            onChange={(event) => {
-              const next = new Map(picked);
-              if (event.target.checked) next.set(row.id, row);
-              else next.delete(row.id);
-              pick(next);
-            }}
+            checked={isPicked(selection, row)}
+            disabled={"until" in selection}
+            onChange={(event) => select(withRows(selection, [row], event.target.checked))}
           />
         </label>
       ),

@@ -9,7 +9,8 @@ export interface BulkDialogProps {
   /** of all that were picked, where they have one in common; else empty */
   type: string;
   onClose: () => void;
-  onDone: () => void;
+  /** `left` are those of the chosen ids that stay */
+  onDone: (left?: readonly number[]) => void;
 }
 
 /** Takes dead letters out of the view without running them again. */
@@ -28,7 +29,7 @@ export function DiscardDialog({ choice, onClose, onDone }: BulkDialogProps) {
       reason="Reason"
       run={async (reason) => {
         const { done } = await bulk.run(() => commands.discardDead(choice, reason));
-        notify(`${spellMany(done)} discarded`);
+        notify(`${spellMany(done.size)} discarded`);
         onDone();
       }}
     >

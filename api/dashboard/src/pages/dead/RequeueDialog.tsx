@@ -6,6 +6,7 @@ import { queries } from "../../api/queries";
 import type { FieldError, JsonObject } from "../../api/types";
 import { Button } from "../../parts/Button";
 import { Dialog, DialogFoot } from "../../parts/Dialog";
+import { Form } from "../../parts/Form";
 import { notify } from "../../parts/Notices";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { Segments } from "../../parts/Segments";
@@ -25,21 +26,35 @@ export function RequeueDialog(props: BulkDialogProps) {
 }
 
 function RequeueOne({ id, onClose, onDone }: BulkDialogProps & { id: number }) {
-  const occurrence = useQuery(queries.occurrence(String(id))).data;
+  const query = useQuery(queries.occurrence(String(id)));
+  const occurrence = query.data;
   const bulk = useBulk();
-  if (!occurrence) return null;
+  // After it was refused, the next press lets it wait in line.
+  const [later, setLater] = useState(false);
+  if (!occurrence) {
+    return (
+      <Dialog open onClose={onClose} title={`Requeue occurrence ${id}`}>
+        <div className="dialog-body">
+          {query.isError ? <ProblemNote error={query.error} retry={() => void query.refetch()} /> : "…"}
+        </div>
+      </Dialog>
+    );
+  }
   return (
     <PayloadDialog
       title={`Requeue occurrence ${id}`}
       description={`Makes a new occurrence of ${occurrence.job_name}, linked to this one, that is due now.`}
-      action="Requeue"
+      action={later ? "Requeue when there is room" : "Requeue"}
       type={occurrence.type}
       payload={occurrence.payload}
       run={async (payload) => {
         const change: PayloadChange = payload === undefined ? {} : { payload };
-        const { refused } = await bulk.run(() => commands.requeueDead({ ids: [id] }, change));
+        const { refused } = await bulk.run(() => commands.requeueDead({ ids: [id] }, change, later));
         const [reason] = refused.values();
-        if (reason !== undefined) throw new Problem(409, "It stays", reason);
+        if (reason !== undefined) {
+          setLater(true);
+          throw new Problem(409, "It stays", reason);
+        }
       }}
       onClose={onClose}
       onDone={() => {
@@ -70,12 +85,16 @@ function RequeueMany({ choice, type, onClose, onDone }: BulkDialogProps) {
   const handler = useHandler(type);
   const bulk = useBulk();
   const running = useMutation({
-    mutationFn: (change: PayloadChange) => bulk.run(() => commands.requeueDead(choice, change)),
-    onSuccess: ({ done, refused }: BulkProgress) => {
-      notify(`${spellMany(done)} requeued`);
-      if (refused.size === 0) onDone();
+    mutationFn: ({ change, queue }: { change: PayloadChange; queue: boolean }) =>
+      bulk.run(() => commands.requeueDead(choice, change, queue), bulk.progress),
+    onSuccess: ({ done, left }: BulkProgress) => {
+      if (left > 0) return;
+      notify(`${spellMany(done.size)} requeued`);
+      onDone();
     },
   });
+  const some = running.isSuccess && bulk.progress !== undefined;
+  const refusedSome = some && bulk.progress.refused.size > 0;
   const refused = running.error instanceof Problem ? running.error.errors : [];
   const errors = [
     ...unread,
@@ -83,33 +102,35 @@ function RequeueMany({ choice, type, onClose, onDone }: BulkDialogProps) {
   ];
   const wrong = errors.filter((error) => /^payload\b/.test(error.field));
 
+  function stay(): readonly number[] {
+    return "ids" in choice ? choice.ids.filter((id) => !bulk.progress?.done.has(id)) : [];
+  }
+
+  function close(): void {
+    bulk.stop();
+    if (bulk.progress) onDone(stay());
+    else onClose();
+  }
+
   function submit(): void {
     const found: FieldError[] = [];
     const given: JsonObject | undefined = way === "same" ? undefined : payloadOf(text, found);
     setUnread(found);
     if (found.length > 0) return;
-    running.mutate(given === undefined ? {} : way === "patch" ? { payload_patch: given } : { payload: given });
+    const change = given === undefined ? {} : way === "patch" ? { payload_patch: given } : { payload: given };
+    running.mutate({ change, queue: refusedSome });
   }
 
   return (
     <Dialog
       open
-      onClose={() => {
-        bulk.stop();
-        onClose();
-      }}
+      onClose={close}
       title={`Requeue ${spellMany(many)}`}
       description="Each runs again as a new occurrence, linked to the old one, by its job's policy."
       size="medium"
       keep
     >
-      <form
-        noValidate
-        onSubmit={(event) => {
-          event.preventDefault();
-          submit();
-        }}
-      >
+      <Form onSubmit={submit} refused={unread.length > 0 ? unread : running.error}>
         <div className="dialog-body">
           <div className="bulk-ways">
             <Segments label="With which payload" value={way} options={WAYS} onChange={setWay} />
@@ -127,20 +148,23 @@ function RequeueMany({ choice, type, onClose, onDone }: BulkDialogProps) {
           )}
           {running.isError && wrong.length === 0 && <ProblemNote error={running.error} />}
           {bulk.progress && <BulkNote progress={bulk.progress} />}
+          {refusedSome && (
+            <p className="field-hint bulk-hint">
+              In line, they run one after the other as places of their job come free. What you close with stays here.
+            </p>
+          )}
         </div>
         <DialogFoot>
           {running.isPending ? (
             <Button onClick={bulk.stop}>Stop</Button>
           ) : (
-            <Button onClick={running.isSuccess ? onDone : onClose}>{running.isSuccess ? "Close" : "Cancel"}</Button>
+            <Button onClick={close}>{bulk.progress ? "Close" : "Cancel"}</Button>
           )}
-          {!running.isSuccess && (
-            <Button type="submit" look="solid" busy={running.isPending}>
-              Requeue
-            </Button>
-          )}
+          <Button type="submit" look="solid" busy={running.isPending}>
+            {refusedSome ? "Requeue the rest in line" : some ? "Go on" : "Requeue"}
+          </Button>
         </DialogFoot>
-      </form>
+      </Form>
     </Dialog>
   );
 }

@@ -6,7 +6,8 @@ import { freeRows } from "../../parts/table/useSteadyRows";
 
 /** How far a press on many is. */
 export interface BulkProgress {
-  done: number;
+  /** those that were dealt with */
+  done: ReadonlySet<number>;
   left: number;
   /** what stays, and why */
   refused: ReadonlyMap<number, string>;
@@ -18,19 +19,22 @@ export function useBulk() {
   const stopped = useRef(false);
   const [progress, setProgress] = useState<BulkProgress>();
 
-  async function run(step: () => Promise<DeadLetterResult>): Promise<BulkProgress> {
+  /** `before` is what an earlier press came to, for one that goes on with what it left. */
+  async function run(step: () => Promise<DeadLetterResult>, before?: BulkProgress): Promise<BulkProgress> {
     stopped.current = false;
     const refused = new Map<number, string>();
-    let done = 0;
+    const done = new Set(before?.done);
     try {
       for (;;) {
-        const { requeued, discarded, remaining, refused: those = [] } = await step();
-        const taken = (requeued ?? 0) + (discarded ?? 0);
+        const { ids, remaining, refused: those = [] } = await step();
         for (const { id, reason } of those) refused.set(id, reason);
-        done += taken;
+        for (const id of ids) {
+          done.add(id);
+          refused.delete(id);
+        }
         // What was refused stays where it is, and would be refused again.
-        const ended = stopped.current || taken === 0 || remaining <= refused.size;
-        const now = { done, left: remaining, refused };
+        const ended = stopped.current || ids.length === 0 || remaining <= refused.size;
+        const now = { done: new Set(done), left: remaining, refused: new Map(refused) };
         setProgress(now);
         if (ended) return now;
       }

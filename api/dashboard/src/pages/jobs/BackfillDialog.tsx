@@ -9,6 +9,7 @@ import type { FieldError, Job, JsonObject } from "../../api/types";
 import { Button } from "../../parts/Button";
 import { Dialog, DialogFoot } from "../../parts/Dialog";
 import { Field } from "../../parts/Field";
+import { Form } from "../../parts/Form";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { Segments } from "../../parts/Segments";
 import { PayloadEditor } from "../../payload/PayloadEditor";
@@ -80,15 +81,14 @@ export function BackfillDialog({ job, onClose, onDone }: BackfillDialogProps) {
       size="medium"
       keep
     >
-      <form
-        noValidate
-        onSubmit={(event) => {
-          event.preventDefault();
+      <Form
+        onSubmit={() => {
           const found: FieldError[] = [];
           const other = payload === given ? undefined : payloadOf(payload, found);
           setUnread(found);
           if (found.length === 0) running.mutate(other);
         }}
+        refused={unread.length > 0 ? unread : running.error}
       >
         <div className="dialog-body">
           <div className="form-row">
@@ -168,7 +168,7 @@ export function BackfillDialog({ job, onClose, onDone }: BackfillDialogProps) {
             Start backfill
           </Button>
         </DialogFoot>
-      </form>
+      </Form>
     </Dialog>
   );
 }

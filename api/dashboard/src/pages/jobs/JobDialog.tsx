@@ -5,6 +5,7 @@ import { commands } from "../../api/commands";
 import type { FieldError, Job } from "../../api/types";
 import { Button } from "../../parts/Button";
 import { Dialog, DialogFoot } from "../../parts/Dialog";
+import { Form } from "../../parts/Form";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { parseSpan } from "../../time/span";
 import { changesBetween, type Draft, draftOf, EMPTY, read, triggerOf } from "./draft";
@@ -66,13 +67,7 @@ function JobEditor({ job, from, onClose, onDone }: JobDialogProps) {
   }
 
   return (
-    <form
-      noValidate
-      onSubmit={(event) => {
-        event.preventDefault();
-        submit();
-      }}
-    >
+    <Form onSubmit={submit} refused={unread.length > 0 ? unread : saving.error}>
       <div className="job-dialog-body">
         <div className="job-dialog-form">
           {saving.isError && refused.every((error) => !isShown(fieldName(error.field))) && (
@@ -114,7 +109,7 @@ function JobEditor({ job, from, onClose, onDone }: JobDialogProps) {
           {job ? "Save" : "Create job"}
         </Button>
       </DialogFoot>
-    </form>
+    </Form>
   );
 }
 

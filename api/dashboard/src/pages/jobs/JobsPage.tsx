@@ -4,6 +4,7 @@ import { useCallback } from "react";
 import { type JobFilter, queries } from "../../api/queries";
 import type { Job } from "../../api/types";
 import { useTitle } from "../../app/title";
+import { useFilterChange } from "../../app/useFilterChange";
 import { Button } from "../../parts/Button";
 import { Empty } from "../../parts/Empty";
 import { PlusIcon } from "../../parts/icons";
@@ -85,16 +86,11 @@ export function JobsPage() {
 
 function JobList() {
   const filter = route.useSearch();
-  const navigate = route.useNavigate();
   const actions = useJobActions();
   const jobs = useQuery(queries.jobs(filter));
   const { cursor, ...rest } = filter;
   const filtered = Object.keys(rest).length > 0;
-  const change = useCallback(
-    (changes: JobFilter) =>
-      void navigate({ search: ({ cursor: _, ...before }) => ({ ...before, ...changes }), replace: true }),
-    [navigate],
-  );
+  const change = useFilterChange<JobFilter>("/jobs");
   const search = useCallback((text: string) => change({ search: text || undefined }), [change]);
   const create = (
     <Button look="solid" icon={<PlusIcon />} onClick={() => actions.open({ kind: "create" })}>

@@ -5,6 +5,7 @@ import { printJson } from "../../api/json";
 import type { FieldError, JsonObject } from "../../api/types";
 import { Button } from "../../parts/Button";
 import { Dialog, DialogFoot } from "../../parts/Dialog";
+import { Form } from "../../parts/Form";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { PayloadEditor } from "../../payload/PayloadEditor";
 import { useHandler } from "../../payload/useHandler";
@@ -53,13 +54,7 @@ export function PayloadDialog<Answer>(props: PayloadDialogProps<Answer>) {
 
   return (
     <Dialog open onClose={onClose} title={title} description={description} size="medium" keep>
-      <form
-        noValidate
-        onSubmit={(event) => {
-          event.preventDefault();
-          submit();
-        }}
-      >
+      <Form onSubmit={submit} refused={unread.length > 0 ? unread : running.error}>
         <div className="dialog-body">
           {children?.((field) => errors.find((error) => error.field === field)?.message)}
           <PayloadEditor
@@ -81,7 +76,7 @@ export function PayloadDialog<Answer>(props: PayloadDialogProps<Answer>) {
             {action}
           </Button>
         </DialogFoot>
-      </form>
+      </Form>
     </Dialog>
   );
 }

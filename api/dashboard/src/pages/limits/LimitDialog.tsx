@@ -8,6 +8,7 @@ import type { FieldError } from "../../api/types";
 import { Button } from "../../parts/Button";
 import { Dialog, DialogFoot } from "../../parts/Dialog";
 import { Field } from "../../parts/Field";
+import { Form } from "../../parts/Form";
 import { notify } from "../../parts/Notices";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { Segments } from "../../parts/Segments";
@@ -70,13 +71,7 @@ export function LimitDialog({ limit, onClose, onDone }: LimitDialogProps) {
 
   return (
     <Dialog open onClose={onClose} title={limit ? `Limit of ${limit.type}` : "New limit"} keep>
-      <form
-        noValidate
-        onSubmit={(event) => {
-          event.preventDefault();
-          submit();
-        }}
-      >
+      <Form onSubmit={submit} refused={unread.length > 0 ? unread : saving.error}>
         <div className="dialog-body">
           {!limit && (
             <Field label="Type" error={problem("type")} hint="Exactly this type, not a pattern.">
@@ -166,7 +161,7 @@ export function LimitDialog({ limit, onClose, onDone }: LimitDialogProps) {
             {limit ? "Save" : "Set limit"}
           </Button>
         </DialogFoot>
-      </form>
+      </Form>
     </Dialog>
   );
 }

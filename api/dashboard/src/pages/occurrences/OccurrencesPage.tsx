@@ -5,6 +5,7 @@ import { Problem } from "../../api/client";
 import { type OccurrenceFilter, queries } from "../../api/queries";
 import type { State } from "../../api/types";
 import { useTitle } from "../../app/title";
+import { useFilterChange } from "../../app/useFilterChange";
 import { Empty } from "../../parts/Empty";
 import { PageHead } from "../../parts/PageHead";
 import { Pager } from "../../parts/Pager";
@@ -23,17 +24,12 @@ const route = getRouteApi("/occurrences");
 export function OccurrencesPage() {
   useTitle("Occurrences");
   const filter = route.useSearch();
-  const navigate = route.useNavigate();
   const occurrences = useQuery(queries.occurrences(filter));
   const columns = useOccurrenceColumns(true);
   const noSuchJob = occurrences.error instanceof Problem && occurrences.error.status === 404;
   const { cursor, ...rest } = filter;
   const filtered = Object.keys(rest).length > 0;
-  const change = useCallback(
-    (changes: OccurrenceFilter) =>
-      void navigate({ search: ({ cursor: _, ...before }) => ({ ...before, ...changes }), replace: true }),
-    [navigate],
-  );
+  const change = useFilterChange<OccurrenceFilter>("/occurrences");
   const byJob = useCallback((text: string) => change({ job: text || undefined }), [change]);
   const byType = useCallback((text: string) => change({ type: text || undefined }), [change]);
   const byState = useCallback(
