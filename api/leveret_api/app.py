@@ -7,17 +7,19 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
 from leveret_api import errors
+from leveret_api.base_path import BasePath
 from leveret_api.dashboard import STATIC, Dashboard
 from leveret_api.hosts import AllowedHosts, allowed_hosts
+from leveret_api.known_parameters import known_parameters
 from leveret_api.live import Live
 from leveret_api.metrics import Metrics, RequestMetrics
 from leveret_api.middleware import BodyLimit, SameOrigin, SecurityHeaders
-from leveret_api.openapi import describe_errors
+from leveret_api.openapi import describe
 from leveret_api.routers import backfills, dead_letters, imports, jobs, occurrences, rate_limits, schedules, system, triggers
 from leveret_api.services import Services
 from leveret_api.status import Status
@@ -35,6 +37,7 @@ def create_app(services: Services, *, static: Path = STATIC) -> ASGIApp:
         services: what it works with, started before the app and stopped after it.
         static: the folder of the built dashboard.
     """
+    base_path = services.settings.base_path
     metrics = Metrics()
     live = Live(services.hints, metrics, supervisor=services.supervisor)
 
@@ -55,20 +58,21 @@ def create_app(services: Services, *, static: Path = STATIC) -> ASGIApp:
         redoc_url=None,
         # A redirect would have to name our address, which only the client's Host tells.
         redirect_slashes=False,
+        dependencies=[Depends(known_parameters)],
     )
     app.state.services = services
     app.state.status = Status(services)
     app.state.metrics = metrics
     errors.install(app)
-    describe_errors(app)
+    describe(app, base_path)
     for part in (jobs, imports, triggers, backfills, occurrences, dead_letters, schedules, rate_limits, system):
         app.include_router(part.router)
     # What no route answers, not a route itself: a wrong method on a known address stays 405.
-    app.router.default = Dashboard(static)
+    app.router.default = Dashboard(static, base_path)
     app.add_middleware(BodyLimit, larger={triggers.PATH: triggers.MAX_BODY})
     app.add_middleware(SameOrigin)
     app.add_middleware(RequestMetrics, metrics=metrics)
     # Without a proxy in front the dashboard's script would be three times as large on the way.
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=6)
     names = allowed_hosts(services.settings.allowed_hosts, services.settings.host)
-    return SecurityHeaders(AllowedHosts(live.mount(app), names))
+    return BasePath(SecurityHeaders(AllowedHosts(live.mount(app), names)), base_path)

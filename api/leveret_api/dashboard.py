@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from stat import S_ISREG
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
@@ -18,6 +19,7 @@ STATIC = Path(__file__).parent / "static"
 FOR_EVER = "public, max-age=31536000, immutable"
 """For files whose names hold a hash of their content."""
 ASK_AGAIN = "no-cache"
+_BASE_PATH = '<meta name="leveret-base-path" content="" />'
 _NOT_PAGES = ("/api", "/assets", "/socket.io", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json")
 
 
@@ -26,10 +28,12 @@ class Dashboard:
 
     Args:
         folder: with `index.html` and `assets/`; looked at anew for each request, so that a build needs no restart.
+        base_path: what the addresses of a browser begin with, such as `/leveret`; empty for none.
     """
 
-    def __init__(self, folder: Path = STATIC) -> None:
+    def __init__(self, folder: Path = STATIC, base_path: str = "") -> None:
         self._folder = folder
+        self._base_path = base_path
         self._files = StaticFiles(directory=folder, check_dir=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,19 +59,28 @@ class Dashboard:
         if Path(path).suffix and "text/html" not in Headers(scope=scope).get("accept", ""):
             # A script or picture that is not there, not a place in the dashboard.
             raise HTTPException(404, f"there is nothing at {path}")
-        index = self._folder / "index.html"
-        if not index.is_file():
-            return _not_built()
-        return FileResponse(index, headers={"Cache-Control": ASK_AGAIN})
+        page = self._page()
+        return _not_built(self._base_path) if page is None else HTMLResponse(page, headers={"Cache-Control": ASK_AGAIN})
+
+    def _page(self) -> str | None:
+        """The built page, which names its files relative to where it is served; None when there is none."""
+        try:
+            built = (self._folder / "index.html").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        base = escape(self._base_path, quote=True)
+        return built.replace('="./', f'="{base}/').replace(_BASE_PATH, _BASE_PATH.replace('""', f'"{base}"'))
 
 
-def _not_built() -> Response:
+def _not_built(base_path: str) -> Response:
     return HTMLResponse(
         page(
             "Leveret",
             "<p>The API runs; its dashboard has not been built.</p>"
             "<p>In a checkout, run <code>make dashboard</code> and reload this page. An installed package has it inside.</p>"
-            '<p>Meanwhile: <a href="/docs">the API</a>, <a href="/readyz">health</a>, <a href="/metrics">metrics</a>.</p>',
+            f'<p>Meanwhile: <a href="{base_path}/docs">the API</a>, <a href="{base_path}/readyz">health</a>, '
+            f'<a href="{base_path}/metrics">metrics</a>.</p>',
+            base_path,
         ),
         headers={"Cache-Control": ASK_AGAIN},
     )

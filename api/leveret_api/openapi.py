@@ -22,13 +22,23 @@ TAGS = [
 _REF = {"$ref": "#/components/schemas/ProblemDocument"}
 
 
-def describe_errors(app: FastAPI) -> None:
-    """Make the app's document show every error as a problem document."""
+def describe(app: FastAPI, base_path: str = "") -> None:
+    """Make the app's document show every error as a problem document, and the path that all addresses begin with.
+
+    Args:
+        app: whose document it is.
+        base_path: such as `/leveret`; empty for none.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                tags=TAGS,
+                servers=[{"url": base_path}] if base_path else None,
             )
             app.openapi_schema = _with_problems(document)
         return app.openapi_schema
@@ -58,6 +68,8 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
         for operation in methods.values():
             answers: dict[str, Any] = operation["responses"]
             if path.startswith("/api/"):
+                # Every one refuses query parameters that it does not have.
+                answers.setdefault("422", {"description": ""})
                 answers.setdefault("503", {"description": "Postgres is away; try again after Retry-After"})
             if "422" in answers:
                 answers["422"] = {"description": "A value is wrong; `errors` names every field at fault"}

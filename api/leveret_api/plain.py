@@ -18,25 +18,27 @@ summary b { display: inline-block; min-width: 4.5rem; }
 """The style sheet of these pages; our policy allows none inside a page."""
 
 
-def page(title: str, body: str) -> str:
-    """An HTML page. `title` is text, `body` is HTML."""
+def page(title: str, body: str, base_path: str = "") -> str:
+    """An HTML page. `title` is text, `body` is HTML, `base_path` what addresses begin with."""
+    base = escape(base_path, quote=True)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/plain.css"></head>'
+        '<meta name="viewport" content="width=device-width">'
+        f'<link rel="icon" href="{base}/leveret.svg"><link rel="stylesheet" href="{base}/plain.css"></head>'
         f"<body><h1>{escape(title)}</h1>{body}</body></html>"
     )
 
 
-def reference(openapi: dict[str, Any]) -> str:
+def reference(openapi: dict[str, Any], base_path: str = "") -> str:
     """The OpenAPI document as a page: every operation with its parameters and answers."""
     sections: dict[str, list[str]] = {}
     for path, methods in openapi["paths"].items():
         for method, operation in methods.items():
             sections.setdefault(operation["tags"][0], []).append(_operation(method.upper(), path, operation))
-    body = '<p>The same for programs: <a href="/openapi.json">openapi.json</a>.</p>'
+    body = f'<p>The same for programs: <a href="{escape(base_path, quote=True)}/openapi.json">openapi.json</a>.</p>'
     for tag, operations in sections.items():
         body += f"<h2>{escape(tag)}</h2>" + "".join(operations)
-    return page(f"{openapi['info']['title']} {openapi['info']['version']}", body)
+    return page(f"{openapi['info']['title']} {openapi['info']['version']}", body, base_path)
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:

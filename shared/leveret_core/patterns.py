@@ -71,6 +71,12 @@ def _queue_word(word: str) -> str:
     return word + "_" if word.rstrip("_") in _WILDCARDS.values() else word
 
 
+def expression(pattern: str) -> str:
+    """A regular expression for Postgres that matches, behind a dot, the types that `pattern` matches."""
+    words = {"*": r"\.[^.]+", "#": r"(\.[^.]+)*"}
+    return "^" + "".join(words.get(word, rf"\.{word}") for word in pattern.split(".")) + "$"
+
+
 def matches(pattern: str, job_type: str) -> bool:
     """Whether the topic exchange would route `job_type` to a queue bound with `pattern`."""
     wanted, words = pattern.split("."), job_type.split(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -11,6 +12,7 @@ from leveret_core.errors import ConfigurationError
 from leveret_core.service_urls import POSTGRES, RABBITMQ, REDIS, url_problem
 
 _SERVICES = {"database_url": POSTGRES, "redis_url": REDIS, "amqp_url": RABBITMQ}
+_BASE_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 
 
 class Settings(BaseSettings):
@@ -26,6 +28,10 @@ class Settings(BaseSettings):
     allowed_hosts: str = Field(
         default="",
         description="names under which the API is asked, with commas; `*.example.org` is any below; `*` is every name",
+    )
+    base_path: str = Field(
+        default="",
+        description="path at which a proxy serves it, such as /leveret; empty where it has a host of its own",
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
@@ -72,6 +78,14 @@ class Settings(BaseSettings):
         if problem := url_problem(value, _SERVICES[info.field_name or ""]):
             raise ValueError(problem)
         return value
+
+    @field_validator("base_path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if path and not _BASE_PATH.fullmatch(path):
+            raise ValueError(f"must be a path like /leveret, of letters, digits, '.', '_', '~' and '-', not {value[:40]!r}")
+        return path
 
     @model_validator(mode="after")
     def _times_fit(self) -> Self:

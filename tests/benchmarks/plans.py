@@ -15,7 +15,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
@@ -25,6 +25,7 @@ from leveret_core.store.migrate import migrate
 from leveret_core.store.reads import SCAN, STATE_SCAN
 
 NOW = datetime.now(UTC)
+DAY = NOW - timedelta(days=8), NOW - timedelta(days=7)
 CHUNK = 500_000
 """Rows of one insert."""
 
@@ -139,9 +140,19 @@ async def looks(connection: asyncpg.Connection[asyncpg.Record], worker: uuid.UUI
         Look(
             "Failed occurrences of one type, from the middle of history",
             "reads/occurrences_in_states",
-            [running[0] // 2, 51, STATE_SCAN, "type.0", ["failed"], None],
+            [running[0] // 2, 51, STATE_SCAN, r"^\.type\.0$", ["failed"], None, None],
         ),
-        Look("A page of one job's occurrences", "reads/occurrences_of_job", [None, 51, 51, None, None, None, 77]),
+        Look(
+            "Failed occurrences of a pattern with a word in their error, of one day a week ago",
+            "reads/occurrences_ended_in_states",
+            [None, None, 51, STATE_SCAN, r"^\.type\.[^.]+$", ["failed", "timed_out"], None, "%customer%", *DAY],
+        ),
+        Look(
+            "What ended that day and was of one type, whatever became of it",
+            "reads/occurrences_ended",
+            [None, None, 51, SCAN, r"^\.type\.0$", None, None, None, *DAY],
+        ),
+        Look("A page of one job's occurrences", "reads/occurrences_of_job", [None, 51, 51, *[None] * 6, 77]),
         Look("Dead letters, newest first", "dead_letters/list", [None, None, 51, SCAN, None, None, None, None, None]),
         Look("A page of jobs by a word in their name", "reads/jobs", [None, 51, SCAN, None, None, None, "%job-99%", None, ""]),
         Look("Live occurrences, counted for the overview", "reads/count_live", []),

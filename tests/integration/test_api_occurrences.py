@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -125,6 +126,29 @@ async def test_logs_are_read_oldest_first_and_followed(api: Api, control: Contro
     assert await api.refused("GET", "/occurrences/999/logs", 404)
 
 
+async def test_a_log_is_downloaded_whole(api: Api, control: Control) -> None:
+    await api.job()
+    made = (await api.trigger("daily"))["id"]
+    await api.db.pool.execute(
+        """insert into occurrence_log (occurrence_id, attempt, seq, at, level, message, fields)
+        select $1, 1, n, '2026-03-01 10:00:00.25Z', 'info', 'line ' || n || E'\nmore', '{"rows": 7, "to": "ann"}'
+        from generate_series(1, 1200) n""",
+        made,
+    )
+    text = await api.http.get(f"/api/v1/occurrences/{made}/logs/file")
+    assert text.headers["content-type"] == "text/plain; charset=utf-8"
+    assert text.headers["content-disposition"] == f'attachment; filename="occurrence-{made}.log"'
+    lines = text.text.splitlines()
+    assert len(lines) == 2_400
+    assert lines[:2] == ["2026-03-01T10:00:00.250Z INFO     [1] line 1", "    more rows=7 to=ann"]
+    told = await api.http.get(f"/api/v1/occurrences/{made}/logs/file?format=ndjson")
+    records = [json.loads(line) for line in told.text.splitlines()]
+    assert [record["seq"] for record in records] == list(range(1, 1201))
+    assert records[0]["fields"] == {"rows": 7, "to": "ann"}
+    await api.refused("GET", "/occurrences/4711/logs/file", 404)
+    await api.refused("GET", f"/occurrences/{made}/logs/file?format=xml", 422)
+
+
 @pytest.mark.parametrize("ref", ["999", "0", "-1", "x", "99999999999999999999", "1.5", "%00"])
 async def test_an_occurrence_that_is_not_there(api: Api, ref: str) -> None:
     for method, path in [("GET", ""), ("GET", "/logs"), ("POST", "/cancel"), ("POST", "/requeue")]:
@@ -197,10 +221,151 @@ async def test_occurrences_are_filtered(api: Api, control: Control) -> None:
     assert await ids(api, job=12345) == []
 
 
-@pytest.mark.parametrize("query", ["state=done", "worker=x", "cursor=x", "limit=501", "type=%00", "job=%00"])
+@pytest.mark.parametrize(
+    "query", ["state=done", "worker=x", "cursor=x", "limit=501", "type=%00", "job=%00", "type=send*", "since=soon", "error=%00"]
+)
 async def test_a_wrong_filter_is_named(api: Api, query: str) -> None:
     found = await api.refused("GET", f"/occurrences?{query}", 422)
     assert next(iter(found)).split(".")[0] == query.split("=")[0]
+
+
+async def test_what_failed_yesterday_with_an_error_is_found(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    day = datetime(2026, 3, 1, tzinfo=UTC)
+    made: dict[tuple[str, str, int, str], int] = {}
+    for kind in ("sendemail.welcome", "sendemail.a.b", "report.daily"):
+        for hours in (-1, 3, 23, 24):
+            state = "timed_out" if hours == 23 else "failed"
+            for error, id_ in zip(
+                ("read timeout", "refused"), await ids(api, job=await seed(api, 2, type=kind, state=state)), strict=True
+            ):
+                await api.db.pool.execute(
+                    """update occurrence set finished_at = $2,
+                    error = jsonb_build_object('type', 'OSError', 'message', $3::text) where id = $1""",
+                    id_,
+                    day + timedelta(hours=hours),
+                    error + "\nand so on",
+                )
+                made[kind, error, hours, state] = id_
+    yesterday = {"since": "2026-03-01", "until": "2026-03-02T00:00:00Z"}
+
+    def of(**wanted: set[Any]) -> list[int]:
+        names = ("kind", "error", "hours", "state")
+        rows = [(key, id_) for key, id_ in made.items() if all(key[names.index(n)] in v for n, v in wanted.items())]
+        return [id_ for key, id_ in sorted(rows, key=lambda row: (row[0][2], row[1]), reverse=True)]
+
+    within = {3, 23}
+    one = of(kind={"sendemail.welcome"}, error={"read timeout"}, hours=within)
+    assert await ids(api, type="sendemail.*", error="TIMEOUT", limit=1, **yesterday) == one
+    assert await ids(api, type="sendemail.*", error="timeout", state="failed", **yesterday) == of(
+        kind={"sendemail.welcome"}, error={"read timeout"}, hours={3}
+    )
+    mails = {"sendemail.welcome", "sendemail.a.b"}
+    assert await ids(api, type="sendemail.#", **yesterday) == of(kind=mails, hours=within)
+    assert await ids(api, type="sendemail.#", state=["succeeded", "timed_out"], **yesterday) == of(kind=mails, hours={23})
+    assert await ids(api, error="oserror", since="2026-03-02") == of(hours={24})
+    assert await ids(api, error="timeout", state="succeeded", **yesterday) == []
+    assert sorted(await ids(api, error="timeout", type="#.welcome")) == sorted(
+        of(kind={"sendemail.welcome"}, error={"read timeout"})
+    )
+    job = (await api.ok("GET", "/occurrences?type=report.daily&state=timed_out"))["items"][0]["job_id"]
+    assert await ids(api, job=job, error="refused", **yesterday) == of(kind={"report.daily"}, error={"refused"}, hours={23})
+    assert await ids(api, job=job, since="2026-03-02") == []
+    monkeypatch.setattr(reads, "SCAN", 2)
+    monkeypatch.setattr(reads, "STATE_SCAN", 2)
+    monkeypatch.setattr(reads, "SCAN_TIME", 0)
+    assert await ids(api, type="sendemail.*", error="timeout", **yesterday) == one
+    assert await ids(api, type="sendemail.#", **yesterday) == of(kind=mails, hours=within)
+    page = await api.ok("GET", "/occurrences", params={"type": "nothing.*", **yesterday})
+    assert (page["items"], page["looked_at"]) == ([], 2)
+    listed = (await api.ok("GET", "/occurrences", params={"error": "timeout", "limit": 1}))["items"]
+    assert [each["error"] for each in listed] == [{"type": "OSError", "message": "read timeout"}]
+
+
+async def test_an_error_in_a_list_is_a_line(api: Api) -> None:
+    job = await seed(api, 1, state="failed")
+    error = {"type": "T" * 5_000, "message": "m" * 5_000 + "\nmore", "traceback": "x"}
+    await api.db.pool.execute("update occurrence set error = $1::text::jsonb", json.dumps(error))
+    short = {"type": "T" * 200, "message": "m" * 300}
+    for query in (f"job={job}", "state=failed", "since=2000-01-01", "error=mmm", ""):
+        (listed,) = (await api.ok("GET", f"/occurrences?{query}"))["items"]
+        assert listed["error"] == short
+    assert (await api.ok("GET", f"/occurrences/{listed['id']}"))["error"] == error
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/jobs",
+        "/occurrences",
+        "/dead-letters",
+        "/backfills",
+        "/workers",
+        "/types",
+        "/rate-limits",
+        "/overview",
+        "/occurrences/1/logs",
+    ],
+)
+async def test_a_parameter_that_nothing_knows_is_refused(api: Api, path: str) -> None:
+    found = await api.refused("GET", f"{path}?serach=x", 422)
+    assert list(found) == ["serach"]
+    assert "is not a parameter of this request" in found["serach"]
+
+
+async def test_the_parameters_that_are_known_are_told(api: Api) -> None:
+    found = await api.refused("GET", "/occurrences?search=x&limit=1", 422)
+    assert found["search"].endswith("it has backfill, cursor, error, job, limit, since, state, type, until, worker")
+
+
+# Waiting
+
+
+async def test_a_pending_occurrence_tells_what_it_waits_for(api: Api, control: Control) -> None:
+    async def waits_for(id_: int) -> dict[str, Any]:
+        api.services.served.forget()
+        found: dict[str, Any] = (await api.ok("GET", f"/occurrences/{id_}"))["waits_for"]
+        return found
+
+    await api.job("mail", type="sendemail.welcome", concurrency="allow", payload={"customer": "ann"})
+    first, second = [(await api.trigger("mail"))["id"] for _ in range(2)]
+    assert await waits_for(first) == {
+        "kind": "no_worker",
+        "text": "a worker that serves sendemail.welcome",
+        "until": None,
+    }
+    worker = await control.worker()
+    assert (await waits_for(first))["kind"] == "dispatcher"
+    await api.ok("PUT", "/rate-limits/sendemail.welcome", json={"count": 2, "per": 60})
+    assert await waits_for(first) == {"kind": "rate_limit", "text": "the rate limit 2 per 60 s", "until": None}
+    await api.db.pool.execute("update occurrence set ring_at = now() + interval '1 minute', rings = 1 where id = $1", first)
+    assert (await waits_for(first))["kind"] == "worker"
+    await api.db.pool.execute("update worker set running = concurrency")
+    assert (await waits_for(first))["text"] == "a free worker: all 1 that serve it are busy"
+    await api.ok("DELETE", "/rate-limits/sendemail.welcome", 204)
+    await api.ok("PUT", "/rate-limits/sendemail.welcome/by-key", json={"key": "customer", "count": 2, "per": 60})
+    await control.publisher(await control.term()).run_once()
+    await api.db.pool.execute("update occurrence set ring_at = 'infinity', rings = 0 where id = $1", second)
+    await api.db.pool.execute(
+        "insert into rate_line (occurrence_id, type, key, priority) values ($1, 'sendemail.welcome', 'ann', 5)"
+        " on conflict do nothing",
+        second,
+    )
+    waiting = await waits_for(second)
+    assert (waiting["kind"], waiting["text"]) == ("key_limit", "the rate limit 2 per 60 s for customer ann")
+    await api.db.pool.execute("update occurrence set ring_at = now() + interval '1 minute', rings = 0 where id = $1", second)
+    assert (await waits_for(second))["kind"] == "jitter"
+    await control.claim(worker, first)
+    assert await waits_for(first) is None
+
+
+async def test_a_full_window_is_told(database_url: str) -> None:
+    async with running_api(database_url, publish_window=1) as api:
+        control = Control(api.db)
+        await control.worker()
+        await api.job("mail", type="sendemail.welcome", concurrency="allow")
+        first, second = [(await api.trigger("mail"))["id"] for _ in range(2)]
+        await api.db.pool.execute("update occurrence set ring_at = now() + interval '1 minute', rings = 1 where id = $1", first)
+        assert (await api.ok("GET", f"/occurrences/{second}"))["waits_for"]["kind"] == "publish_window"
 
 
 async def test_pages_neither_repeat_nor_miss_while_occurrences_are_made(api: Api) -> None:
@@ -246,14 +411,21 @@ async def test_listing_uses_indexes_whatever_the_filter(api: Api) -> None:
     common = await seed(api, 100_000)
     rare = await seed(api, 20, type="rare.one", state="failed")
     await api.db.pool.execute("vacuum analyze occurrence", timeout=60)
+    now = datetime.now(UTC)
+    hour = now - timedelta(hours=1)
     queries: list[tuple[str, tuple[object, ...]]] = [
         ("reads/occurrences", (None, 51, 51, None, None, None)),
         ("reads/occurrences", (None, 51, 2_000, None, ["succeeded"], None)),
-        ("reads/occurrences_of_job", (None, 51, 51, None, None, None, common)),
-        ("reads/occurrences_of_job", (None, 51, 51, None, None, None, rare)),
-        ("reads/occurrences_of_job", (datetime.now(UTC), 51, 2_000, None, ["failed"], None, rare)),
+        ("reads/occurrences_of_job", (None, 51, 51, None, None, None, None, None, None, common)),
+        ("reads/occurrences_of_job", (None, 51, 51, None, None, None, None, None, None, rare)),
+        ("reads/occurrences_of_job", (datetime.now(UTC), 51, 2_000, None, ["failed"], None, "%x%", None, None, rare)),
         ("reads/occurrences_of_job_horizon", (None, 2_000, common)),
-        ("reads/occurrences_in_states", (None, 51, 51, None, [State.FAILED, State.PENDING], None)),
+        ("reads/occurrences_in_states", (None, 51, 51, None, [State.FAILED, State.PENDING], None, None)),
+        ("reads/occurrences_ended", (None, None, 51, 2_000, None, None, None, None, hour, now)),
+        ("reads/occurrences_ended", (now, 7, 51, 2_000, r"^\.rare\.[^.]+$", None, None, None, hour, None)),
+        ("reads/occurrences_ended_horizon", (now, 7, 2_000, hour, now)),
+        ("reads/occurrences_ended_in_states", (now, 7, 51, 2_000, None, ["failed", "skipped"], None, "%x%", hour, now)),
+        ("reads/occurrences_ended_in_states_horizon", (now, 7, 2_000, hour, now, ["failed", "skipped"])),
         ("reads/occurrence", (1,)),
         ("reads/job", (rare,)),
     ]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from leveret_api.cursors import decode_end_cursor, encode_end_cursor
 from leveret_api.openapi import refusals
-from leveret_api.routers.parameters import ACTOR, Cursor, Limit, checked_reason
+from leveret_api.routers.parameters import ACTOR, Cursor, Limit, checked_reason, instant
 from leveret_api.routers.parameters import Text as AnyText
 from leveret_api.schemas.dead_letters import (
     DeadLetter,
@@ -105,17 +105,8 @@ async def _filter(services: Services, given: DeadLetterFilter) -> dead_letters.D
     job_id = await jobs.resolve_job(services.database, ref) if isinstance(ref, str) else ref
     if job_id is not None and not 0 < job_id < 2**63:
         raise InvalidInput.at("job", "is not an id of a job")
-    since, until = _instant("since", given.since), _instant("until", given.until)
+    since, until = instant("since", given.since), instant("until", given.until)
     return dead_letters.DeadLetterFilter(job_id=job_id, type=given.type, search=given.search, since=since, until=until)
-
-
-def _instant(field: str, at: datetime | None) -> datetime | None:
-    if at is None:
-        return None
-    try:
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except OverflowError as error:
-        raise InvalidInput.at(field, "is outside the years 1 to 9999") from error
 
 
 def _tell(services: Services, ids: Sequence[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Response
@@ -53,6 +54,20 @@ async def _if_match(
 
 
 IfMatch = Annotated[int | None, Depends(_if_match)]
+
+
+def instant(field: str, at: datetime | None) -> datetime | None:
+    """A time as it is stored; without an offset it is in UTC.
+
+    Raises:
+        InvalidInput: in UTC it is outside the years 1 to 9999.
+    """
+    if at is None:
+        return None
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidInput.at(field, "is outside the years 1 to 9999") from error
 
 
 def tag(response: Response, version: int) -> None:

@@ -90,9 +90,9 @@ async def read_metrics(request: Request, services: ServicesDep) -> Answer:
 
 
 @router.get("/docs", include_in_schema=False)
-async def docs(request: Request) -> HTMLResponse:
+async def docs(request: Request, services: ServicesDep) -> HTMLResponse:
     """The reference of the API as a page."""
-    return HTMLResponse(plain.reference(request.app.openapi()))
+    return HTMLResponse(plain.reference(request.app.openapi(), services.settings.base_path))
 
 
 @router.get("/plain.css", include_in_schema=False)

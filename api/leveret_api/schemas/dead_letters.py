@@ -26,7 +26,7 @@ Text = Annotated[str, Field(max_length=500), AfterValidator(_storable)]
 class DeadLetter(Occurrence):
     """An occurrence that failed for good. Its traceback, payload and attempts are those of the occurrence."""
 
-    error: AttemptError | None
+    error: AttemptError | None  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> DeadLetter:

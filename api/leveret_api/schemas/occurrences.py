@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 from leveret_core.states import State
 from leveret_core.store.scheduled import MAX_DELAY, MAX_RUNS
 
+MAX_ERROR_TYPE, MAX_ERROR_LINE = 200, 300
+"""Characters of an error's type and of its first line, in lists."""
+
 
 class Progress(BaseModel):
     """How far the attempt says it is."""
@@ -22,12 +25,32 @@ class Progress(BaseModel):
     message: str = ""
 
 
-class AttemptError(BaseModel):
-    """Why an attempt failed."""
+class ErrorSummary(BaseModel):
+    """Why an attempt failed, in a line."""
 
     type: str
+    message: str = Field(description="The first line of it, in lists.")
+
+
+class AttemptError(ErrorSummary):
+    """Why an attempt failed."""
+
     message: str
     traceback: str = ""
+
+
+class WaitsFor(BaseModel):
+    """What a pending occurrence waits for."""
+
+    kind: Literal[
+        "rate_limit", "key_limit", "no_worker", "busy_workers", "publish_window", "jitter", "dispatcher", "worker"
+    ] = Field(
+        description="`rate_limit` and `key_limit`: a limit of its type; `no_worker`: no live worker serves its type; "
+        "`busy_workers`: all that do are busy; `publish_window`: enough others of its type wait for workers; `jitter`: its job "
+        "spreads it; `dispatcher`: it is about to be told to workers; `worker`: they have been told, and none has taken it yet."
+    )
+    text: str = Field(description="The same for people, as goes on after `waits for`.", examples=["the rate limit 2 per 60 s"])
+    until: datetime | None = Field(default=None, description="When it goes on at the earliest, where that is known.")
 
 
 class Occurrence(BaseModel):
@@ -63,11 +86,12 @@ class Occurrence(BaseModel):
     resolution: Literal["requeued", "discarded"] | None = Field(
         description="What somebody did about one that failed for good; null while it is a dead letter."
     )
+    error: ErrorSummary | None = Field(description="Of the last attempt that failed.")
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> Occurrence:
         """The occurrence in a row of `reads/occurrences`."""
-        return cls.model_validate(dict(row) | {"progress": _parsed(row["progress"])})
+        return cls.model_validate(dict(row) | {"progress": _parsed(row["progress"]), "error": _summary(row["error"])})
 
 
 class Attempt(BaseModel):
@@ -94,14 +118,17 @@ class OccurrenceDetail(Occurrence):
     error: AttemptError | None
     idempotency_key: str | None
     attempts: list[Attempt] = Field(description="Oldest first, the current one included.")
+    waits_for: WaitsFor | None = Field(description="What keeps a `pending` one; null in other states.")
     rung: bool = Field(description="Whether workers have been told; false while it waits for its turn or for a worker.")
 
     @classmethod
-    def detail(cls, row: asyncpg.Record, attempts: Sequence[asyncpg.Record]) -> OccurrenceDetail:
+    def detail(
+        cls, row: asyncpg.Record, attempts: Sequence[asyncpg.Record], waits_for: WaitsFor | None = None
+    ) -> OccurrenceDetail:
         """The occurrence in a row of `reads/occurrence` with the rows of `reads/attempts`."""
         parsed = {name: _parsed(row[name]) for name in ("progress", "checkpoint", "payload", "result", "error")}
         tried = [dict(attempt) | {"error": _parsed(attempt["error"])} for attempt in attempts]
-        return cls.model_validate(dict(row) | parsed | {"attempts": tried})
+        return cls.model_validate(dict(row) | parsed | {"attempts": tried, "waits_for": waits_for})
 
 
 class OccurrencePage(BaseModel):
@@ -109,6 +136,9 @@ class OccurrencePage(BaseModel):
 
     items: list[Occurrence]
     next_cursor: str | None
+    looked_at: int | None = Field(
+        description="Set on a page that is short because so many were looked at and few matched: ask on with `next_cursor`."
+    )
 
 
 class LogRecord(BaseModel):
@@ -196,6 +226,15 @@ class CancelRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: str | None = Field(default=None, examples=["wrong customer"])
+
+
+def _summary(text: str | None) -> dict[str, str] | None:
+    """Lists have it short already; the row of a single occurrence has all of it."""
+    error = _parsed(text)
+    if error is None:
+        return None
+    first, *_ = str(error["message"]).split("\n", 1)
+    return {"type": str(error["type"])[:MAX_ERROR_TYPE], "message": first[:MAX_ERROR_LINE]}
 
 
 def _parsed(text: str | None) -> Any:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from leveret_core.errors import NotFound
+from leveret_core.patterns import expression
 from leveret_core.states import State
 from leveret_core.store.database import Database
 
@@ -26,7 +27,11 @@ SCAN_TIME = 0.5
 """Seconds after which a page ends with what was found so far, and a cursor from which to look on."""
 
 
-Key = TypeVar("Key", int, datetime)
+EndKey = tuple[datetime, int]
+"""Where an occurrence stands among those that ended: when it did, and its id."""
+Key = TypeVar("Key", int, datetime, EndKey)
+WITH_ERROR = (State.FAILED, State.TIMED_OUT)
+"""The states whose error is looked at by a search."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,12 @@ class Page(Generic[Key]):
     """Rows, newest first, and the key below which the next page begins; None at the end.
 
     A page can be short, even empty, without being the last: the filter let little pass of what was looked at.
+    `looked_at` tells then how many rows that were.
     """
 
     rows: list[asyncpg.Record]
     next: Key | None
+    looked_at: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +73,34 @@ class OccurrenceFilter:
 
     Args:
         states: in one of these.
-        type: exactly this type.
+        type: a type, or a pattern as handlers have it.
         worker_id: whose latest attempt was this worker's.
+        error: a part of the error's type or message, or of the reason, in any case; only what failed or timed out passes.
+        since: ended at this time or later.
+        until: ended before this time.
     """
 
     states: Sequence[State] = ()
     type: str | None = None
     worker_id: UUID | None = None
+    error: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.error:
+            kept = [state for state in WITH_ERROR if not self.states or state in self.states]
+            object.__setattr__(self, "states", kept)
+
+    @property
+    def passes_none(self) -> bool:
+        """Whether an error is looked for among states that have none."""
+        return bool(self.error) and not self.states
+
+    @property
+    def by_end(self) -> bool:
+        """Whether a time is named in which they ended."""
+        return self.since is not None or self.until is not None
 
     @property
     def states_or_none(self) -> list[str] | None:
@@ -82,12 +110,18 @@ class OccurrenceFilter:
     @property
     def values(self) -> tuple[object, ...]:
         """The filters as statements take them."""
-        return self.type, self.states_or_none, self.worker_id
+        type_ = None if self.type is None else expression(self.type)
+        return type_, self.states_or_none, self.worker_id, pattern_of(self.error)
+
+    @property
+    def times(self) -> tuple[object, ...]:
+        """The time they ended in, as statements take it."""
+        return self.since, self.until
 
     @property
     def passes_all(self) -> bool:
         """Whether nothing is filtered out."""
-        return self.type is None and not self.states and self.worker_id is None
+        return self.type is None and not self.states and self.worker_id is None and not self.by_end
 
 
 async def list_jobs(db: Database, which: JobFilter, *, below: int | None = None, limit: int = 50) -> Page[int]:
@@ -122,11 +156,32 @@ async def list_occurrences(db: Database, which: OccurrenceFilter, *, below: int 
         limit: rows, at most; up to `MAX_LIMIT`.
     """
     states, filters = which.states_or_none, which.values
+    if which.passes_none:
+        return Page([], None)
     if states is not None and State.SUCCEEDED.value not in states:
-        scan = limit + 1 if which.type is None and which.worker_id is None else STATE_SCAN
+        scan = limit + 1 if (filters[0], *filters[2:]) == (None, None, None) else STATE_SCAN
         return await _page(db, "reads/occurrences_in_states", "id", below, limit, scan, filters, horizon_scope=(states,))
     scan = limit + 1 if which.passes_all else SCAN
-    return await _page(db, "reads/occurrences", "id", below, limit, scan, filters)
+    return await _page(db, "reads/occurrences", "id", below, limit, scan, filters[:3])
+
+
+async def list_occurrences_ended(
+    db: Database, which: OccurrenceFilter, *, below: EndKey | None = None, limit: int = 50
+) -> Page[EndKey]:
+    """Occurrences that ended in the time that the filter names, the last to end first.
+
+    Args:
+        below: the `next` of the page before; None for the first.
+        limit: rows, at most; up to `MAX_LIMIT`.
+    """
+    if which.passes_none:
+        return Page([], None)
+    name, scan, scope = "reads/occurrences_ended", SCAN, which.times
+    if which.states and State.SUCCEEDED not in which.states:
+        name, scan, scope = "reads/occurrences_ended_in_states", STATE_SCAN, (*which.times, which.states_or_none)
+    filters = (*which.values, *which.times)
+    key = ("finished_at", "id")
+    return await _page(db, name, key, below, limit, scan, filters, horizon_scope=scope)
 
 
 async def list_occurrences_of_backfill(
@@ -146,8 +201,11 @@ async def list_occurrences_of_backfill(
         limit: rows, at most; up to `MAX_LIMIT`.
     """
     # All of it can be looked at: a backfill is bounded.
+    if which.passes_none:
+        return Page([], None)
+    type_, _, worker_id, error = which.values
     states = [state.value for state in which.states or State]
-    filters = (which.type, states, which.worker_id, backfill_id, job_id)
+    filters = (type_, states, worker_id, backfill_id, job_id, error, *which.times)
     rows = await db.fetch("reads/occurrences_of_backfill", below, limit + 1, *filters)
     return Page(rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None)
 
@@ -161,10 +219,12 @@ async def list_occurrences_of(
         below: the `next` of the page before; None for the first.
         limit: rows, at most; up to `MAX_LIMIT`.
     """
+    if which.passes_none:
+        return Page([], None)
     scan = limit + 1 if which.passes_all else SCAN
-    scope = (job_id,)
+    filters, scope = (*which.values, *which.times), (job_id,)
     return await _page(
-        db, "reads/occurrences_of_job", "scheduled_for", below, limit, scan, which.values, scope=scope, horizon_scope=scope
+        db, "reads/occurrences_of_job", "scheduled_for", below, limit, scan, filters, scope=scope, horizon_scope=scope
     )
 
 
@@ -205,7 +265,7 @@ async def list_workers(db: Database) -> list[asyncpg.Record]:
 async def _page(
     db: Database,
     name: str,
-    key: str,
+    key: str | tuple[str, str],
     below: Key | None,
     limit: int,
     scan: int,
@@ -216,22 +276,28 @@ async def _page(
 ) -> Page[Key]:
     until = time.monotonic() + SCAN_TIME
     rows: list[asyncpg.Record] = []
+    looked_at = 0
     while True:
-        found = await db.fetch(name, below, limit + 1 - len(rows), scan, *filters, *scope)
+        start: tuple[object, ...] = below if isinstance(below, tuple) else (below,) * (1 if isinstance(key, str) else len(key))
+        found = await db.fetch(name, *start, limit + 1 - len(rows), scan, *filters, *scope)
         rows += found
         if len(rows) > limit:
-            return Page(rows[:limit], rows[limit - 1][key])
+            return Page(rows[:limit], _key_of(rows[limit - 1], key))
         if found and found[0].get("found", 0) > len(found):
-            return Page(rows, rows[-1][key])
+            return Page(rows, _key_of(rows[-1], key))
         if scan == limit + 1:
             return Page(rows, None)
-        horizon = await db.fetchrow(f"{name}_horizon", below, scan, *horizon_scope)
-        assert horizon is not None
-        if horizon["scanned"] < scan:
+        horizon = await db.fetchrow(f"{name}_horizon", *start, scan, *horizon_scope)
+        if horizon is None or horizon["scanned"] < scan:
             return Page(rows, None)
-        below = horizon[key]
+        looked_at += scan
+        below = _key_of(horizon, key)
         if time.monotonic() > until:
-            return Page(rows, below)
+            return Page(rows, below, looked_at)
+
+
+def _key_of(row: asyncpg.Record, key: str | tuple[str, str]) -> Any:
+    return row[key] if isinstance(key, str) else tuple(row[part] for part in key)
 
 
 def pattern_of(search: str | None) -> str | None:

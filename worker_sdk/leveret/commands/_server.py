@@ -96,7 +96,7 @@ async def run_server(
             await asyncio.wait(started, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
                 serving.result()
-            log.info("the API answers at %s", up.result())
+            log.info("the API answers at %s%s", up.result(), settings.base_path)
             if beside is None:
                 await _first(stopping, serving)
             else:

@@ -1,16 +1,22 @@
--- As `occurrences`, of the job $7, the latest planned first: its unique key serves for that, and within a job is no less unique
--- than the id. $1 planned before (null: no matter when), $2 how many, $3 scanned at most, $4 type, $5 states, $6 worker; null passes
--- all
+-- As `occurrences`, of the job $10, the latest planned first: its unique key serves for that, and within a job is no less unique
+-- than the id. $1 planned before (null: no matter when), $2 how many, $3 scanned at most, $4 expression for the type
+-- behind a dot, $5 states, $6 worker, $7 pattern for ilike, $8 ended since, $9 ended until; null passes all
 with page as (
     select s.id from (
-        select id, type, state, worker_id, scheduled_for from occurrence
-        where job_id = $7 and scheduled_for < coalesce($1::timestamptz, 'infinity')
+        select id, type, state, worker_id, scheduled_for, finished_at from occurrence
+        where job_id = $10 and scheduled_for < coalesce($1::timestamptz, 'infinity')
         order by scheduled_for desc
         limit $3
     ) s
-    where ($4::text is null or s.type = $4)
+    where ($4::text is null or '.' || s.type ~ $4)
       and ($5::occurrence_state[] is null or s.state = any($5))
       and ($6::uuid is null or s.worker_id = $6)
+      and ($7::text is null or exists (
+          select from occurrence e
+          where e.id = s.id and (e.error ->> 'type' ilike $7 or e.error ->> 'message' ilike $7 or e.reason ilike $7)
+      ))
+      and ($8::timestamptz is null or s.finished_at >= $8)
+      and ($9::timestamptz is null or s.finished_at < $9)
     order by s.scheduled_for desc
     limit $2
 )
@@ -18,7 +24,10 @@ select o.id, o.job_id, o.job_name, o.job_version, o.type, o.origin, o.scheduled_
        o.missed_until, o.attempt, coalesce((o.retry ->> 'max_attempts')::integer, 3) as max_attempts, o.lost_count, o.worker_id,
        w.name as worker_name, o.progress, o.created_at, o.started_at, o.finished_at,
        extract(epoch from o.finished_at - o.started_at)::double precision as duration, o.retry_at, o.requeue_of,
-       o.concurrency_key, o.priority, o.backfill_id, o.resolution
+       o.concurrency_key, o.priority, o.backfill_id, o.resolution,
+       case when o.error is not null then jsonb_build_object(
+           'type', left(o.error ->> 'type', 200), 'message', left(split_part(o.error ->> 'message', E'\n', 1), 300)
+       ) end as error
 from page p
 join occurrence o on o.id = p.id
 left join worker w on w.id = o.worker_id

@@ -1,0 +1,8 @@
+-- no transaction
+-- "What failed yesterday": ends other than successes, by state and when they were.
+create index concurrently if not exists occurrence_ended_in_state on occurrence (state, finished_at, id)
+    where state <> 'succeeded' and finished_at is not null;
+
+-- Many may end in one transaction, at one time: the id tells where among them a page ends.
+create index concurrently if not exists occurrence_ended on occurrence (finished_at, id) where finished_at is not null;
+drop index concurrently if exists occurrence_finished;
