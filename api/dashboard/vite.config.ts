@@ -5,6 +5,8 @@ const api = process.env.LEVERET_URL ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   plugins: [react()],
+  // Addresses relative to the file they are in: the server says at which path it is.
+  base: "./",
   build: {
     outDir: "../leveret_api/static",
     emptyOutDir: true,

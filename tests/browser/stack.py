@@ -95,10 +95,16 @@ class Stack:
 
 
 @asynccontextmanager
-async def running(database_url: str, redis_url: str, port: int | None = None) -> AsyncGenerator[Stack]:
+async def running(database_url: str, redis_url: str, port: int | None = None, base_path: str = "") -> AsyncGenerator[Stack]:
     """Leveret without a worker, on a migrated database."""
     settings = Settings(
-        database_url=database_url, redis_url=redis_url, host="127.0.0.1", port=port or free_port(), heartbeat=1, lease=10
+        database_url=database_url,
+        redis_url=redis_url,
+        host="127.0.0.1",
+        port=port or free_port(),
+        base_path=base_path,
+        heartbeat=1,
+        lease=10,
     )
     async with AsyncExitStack() as stack:
         database = Database(settings.database_url, pool_size=8)

@@ -131,6 +131,13 @@ async def test_an_edit_does_not_take_back_what_somebody_else_changed(stack: Stac
     await dialog.get_by_role("button", name="Save").click()
     await expect(dialog.get_by_role("alert")).to_contain_text("version")
     assert (await stack.rest.get("/jobs/shared")).json()["type"] == "demo.quick"
+    await dialog.get_by_role("button", name="Read it again and keep mine").click()
+    await expect(dialog.get_by_role("alert")).to_have_count(0)
+    await expect(dialog.get_by_label("Type")).to_have_value("demo.steps")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(dialog).to_have_count(0)
+    changed = (await stack.rest.get("/jobs/shared")).json()
+    assert (changed["type"], changed["description"]) == ("demo.steps", "theirs")
 
 
 async def test_triggering_a_job_leads_to_the_occurrence(stack: Stack, bench: Bench, page: Page) -> None:
@@ -261,6 +268,49 @@ async def test_a_field_out_of_sight_comes_into_sight_when_it_is_wrong(stack: Sta
     await dialog.get_by_role("button", name="Create job").click()
     await expect(dialog.get_by_label("Priority")).to_be_visible()
     await expect(dialog.get_by_label("Priority")).to_have_attribute("aria-invalid", "true")
+
+
+async def test_what_is_refused_takes_the_focus_and_comes_into_sight(stack: Stack, page: Page, watch: Watch) -> None:
+    watch.expect(REFUSED)
+    await page.set_viewport_size({"width": 1280, "height": 600})
+    await page.goto("/jobs")
+    await page.get_by_role("button", name="New job").first.click()
+    dialog = page.get_by_role("dialog", name="New job")
+    name = dialog.get_by_label("Name")
+    await expect(name).to_be_focused()
+    await name.fill("no such name")
+    await dialog.get_by_label("Type").fill("demo.quick")
+    await dialog.get_by_text("By hand", exact=True).click()
+    for section in ("Overlap and priority", "Retries, time limit", "Description, tags"):
+        await dialog.get_by_text(section).click()
+    await dialog.get_by_label("Description").scroll_into_view_if_needed()
+    await expect(name).not_to_be_in_viewport()
+    await dialog.get_by_role("button", name="Create job").click()
+    await expect(name).to_be_focused()
+    await expect(name).to_be_in_viewport()
+    await expect(name).to_have_attribute("aria-invalid", "true")
+    await name.fill("such-a-name")
+    await stack.job("such-a-name")
+    await dialog.get_by_label("Description").scroll_into_view_if_needed()
+    await dialog.get_by_role("button", name="Create job").click()
+    await expect(dialog.get_by_role("alert")).to_be_in_viewport()
+    await expect(dialog.get_by_role("alert")).to_contain_text("such-a-name")
+
+
+async def test_escape_does_not_lose_what_was_typed(stack: Stack, page: Page) -> None:
+    await page.goto("/jobs")
+    await page.get_by_role("button", name="New job").first.click()
+    dialog = page.get_by_role("dialog", name="New job")
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
+    await page.get_by_role("button", name="New job").first.click()
+    await dialog.get_by_label("Name").press_sequentially("mails")
+    await page.keyboard.press("Escape")
+    await dialog.get_by_role("button", name="Go on typing").click()
+    await expect(dialog.get_by_label("Name")).to_have_value("mails")
+    await page.keyboard.press("Escape")
+    await dialog.get_by_role("alert").get_by_role("button", name="Close").click()
+    await expect(dialog).to_have_count(0)
 
 
 async def test_a_job_disabled_by_its_failures_says_so_and_is_enabled_again(stack: Stack, bench: Bench, page: Page) -> None:

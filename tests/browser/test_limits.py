@@ -73,3 +73,4 @@ async def test_what_is_wrong_with_a_limit_is_said_at_its_field(stack: Stack, pag
     await dialog.get_by_label("At most").fill("0")
     await dialog.get_by_role("button", name="Set limit").click()
     await expect(dialog.get_by_label("At most")).to_have_attribute("aria-invalid", "true")
+    await expect(dialog.get_by_label("At most")).to_be_focused()

@@ -29,6 +29,40 @@ async def test_the_overview_follows_a_run(stack: Stack, bench: Bench, page: Page
     await expect(page.get_by_role("listitem").filter(has_text="succeeded")).to_contain_text("1")
 
 
+async def test_a_page_that_cannot_be_loaded_leaves_the_others(stack: Stack, page: Page, watch: Watch) -> None:
+    watch.expect(AWAY)
+    await page.goto("/")
+    await is_live(page)
+    await stack.stop_api()
+    await page.get_by_role("link", name="Workers", exact=True).click()
+    await expect(page.get_by_role("heading", name="The server cannot be reached")).to_be_visible()
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_role("heading", name="The server cannot be reached")).to_be_visible()
+    await page.get_by_role("link", name="Overview").click()
+    await expect(page.get_by_role("heading", name="Last hour")).to_be_visible()
+    await page.get_by_role("link", name="Workers", exact=True).click()
+    await stack.start_api()
+    await expect(page.get_by_role("heading", name="No worker is alive")).to_be_visible()
+
+
+async def test_a_tab_from_before_an_update_says_so(stack: Stack, page: Page, watch: Watch) -> None:
+    """The server has another build by now, and no longer the code of a page that was not opened yet."""
+    watch.expect("404")
+    await page.goto("/")
+    await is_live(page)
+    await page.route("**/assets/WorkersPage-*.js", lambda route: route.fulfill(status=404))
+    await page.get_by_role("link", name="Workers", exact=True).click()
+    await expect(page.get_by_role("heading", name="This page has not been loaded")).to_be_visible()
+    await page.get_by_role("link", name="Overview").click()
+    page_of_now = '<!doctype html><script type="module" src="/assets/index-another.js"></script>'
+    await page.route(f"{stack.url}/", lambda route: route.fulfill(content_type="text/html", body=page_of_now))
+    await page.get_by_role("link", name="Workers", exact=True).click()
+    await expect(page.get_by_role("heading", name="Leveret has been updated")).to_be_visible()
+    await page.unroute_all()
+    await page.get_by_role("button", name="Reload").click()
+    await expect(page.get_by_role("heading", name="No worker is alive")).to_be_visible()
+
+
 async def test_who_dispatches_and_what_is_next_is_on_the_overview(stack: Stack, page: Page) -> None:
     await stack.job("nightly", trigger={"kind": "interval", "every": 3600})
     await page.goto("/")

@@ -77,7 +77,15 @@ describe("patterns", () => {
   ])("%s and %s: %s", (pattern, type, expected) => expect(serves(pattern, type)).toBe(expected));
 
   it("that are narrow say best what a type takes", () => {
-    const of = (pattern: string) => ({ pattern, name: "", doc: "", schema: null, workers: 1, queue: "" });
+    const of = (pattern: string) => ({
+      pattern,
+      name: "",
+      doc: "",
+      schema: null,
+      unchecked: [],
+      workers: 1,
+      queue: "",
+    });
     const types = ["#", "mail.#", "mail.*", "mail.welcome", "report.*"].map(of);
     expect(handlerOf("mail.welcome", types)?.pattern).toBe("mail.welcome");
     expect(handlerOf("mail.digest", types)?.pattern).toBe("mail.*");

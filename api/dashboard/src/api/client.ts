@@ -1,9 +1,10 @@
+import { BASE_PATH } from "../app/basePath";
 import { noteAnswer } from "../live/freshness";
 import { noteServerTime } from "../time/clock";
 import { parseJson } from "./json";
 import type { FieldError } from "./types";
 
-const ROOT = "/api/v1";
+const ROOT = `${BASE_PATH}/api/v1`;
 const DEADLINE = 30_000;
 
 /** An answer that is not 2xx, with the API's own words, or a request that got no answer (status 0). */
@@ -74,6 +75,11 @@ export async function request<Answer>(path: string, options: Request = {}): Prom
   if (!response.ok) throw problemOf(response, text);
   noteAnswer();
   return (text === "" ? undefined : parseJson(text)) as Answer;
+}
+
+/** The address of what the browser itself is to fetch; `path` starts after `/api/v1`. */
+export function addressOf(path: string): string {
+  return ROOT + path;
 }
 
 function search(query: Query | undefined): string {

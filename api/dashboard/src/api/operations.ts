@@ -1,4 +1,4 @@
-import type { Concurrency, Failure, JsonObject, Occurrence, State } from "./types";
+import type { Failure, FieldError, JsonObject, Occurrence, State } from "./types";
 
 /** How many occurrences of a type start within a time: in all, or for each value at `key` in their payloads. */
 export interface RateLimit {
@@ -23,6 +23,8 @@ export interface JobType {
   doc: string;
   /** JSON Schema of the payload */
   schema: JsonObject | null;
+  /** what of the schema the server leaves to the handler */
+  unchecked: FieldError[];
   workers: number;
   queue: string;
 }
@@ -61,7 +63,7 @@ export interface Backfill {
   job_name: string;
   start_at: string;
   end_at: string;
-  concurrency: Concurrency;
+  concurrency: "skip" | "queue" | "allow";
   max_concurrent: number;
   payload: JsonObject | null;
   state: "running" | "completed" | "cancelled";

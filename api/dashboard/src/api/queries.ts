@@ -14,7 +14,13 @@ export interface JobFilter {
 
 export interface OccurrenceFilter {
   job?: string | undefined;
+  /** a type, or a pattern */
   type?: string | undefined;
+  /** ISO 8601: ended at this time or later, and before that */
+  since?: string | undefined;
+  until?: string | undefined;
+  /** a part of the error */
+  error?: string | undefined;
   worker?: string | undefined;
   backfill?: string | undefined;
   state?: readonly State[] | undefined;

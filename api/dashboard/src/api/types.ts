@@ -122,6 +122,28 @@ export interface Failure {
   traceback?: string | null;
 }
 
+/** The type and the first line of an error, in lists. */
+export interface ErrorSummary {
+  type: string;
+  message: string;
+}
+
+/** What keeps a pending occurrence. */
+export interface WaitsFor {
+  kind:
+    | "rate_limit"
+    | "key_limit"
+    | "no_worker"
+    | "busy_workers"
+    | "publish_window"
+    | "jitter"
+    | "dispatcher"
+    | "worker";
+  /** goes on after "waits for" */
+  text: string;
+  until: string | null;
+}
+
 export interface Progress {
   /** 0 to 1 */
   fraction: number | null;
@@ -159,6 +181,7 @@ export interface Occurrence {
   backfill_id: number | null;
   /** how somebody dealt with one that failed for good */
   resolution: "requeued" | "discarded" | null;
+  error: ErrorSummary | null;
 }
 
 export interface Attempt {
@@ -180,6 +203,7 @@ export interface OccurrenceDetail extends Occurrence {
   attempts: Attempt[];
   /** whether the broker was told */
   rung: boolean;
+  waits_for: WaitsFor | null;
   /** what the handler keeps from one attempt to the next */
   checkpoint?: JsonValue;
   snoozed_count?: number;
@@ -197,6 +221,8 @@ export interface LogRecord {
 export interface Page<Item> {
   items: Item[];
   next_cursor: string | null;
+  /** set where so many were looked at and few matched */
+  looked_at?: number | null;
 }
 
 export interface Handler {
@@ -243,6 +269,8 @@ export interface Upcoming {
 export interface Overview {
   occurrences: Partial<Record<State, number>>;
   last_hour: Partial<Record<State, number>>;
+  /** up to 100,000 */
+  dead_letters: number;
   jobs: { total: number; paused: number };
   workers: { alive: number; slots: number; running: number };
   dispatcher: Dispatcher;
@@ -255,10 +283,26 @@ export interface Overview {
 export interface FireTime {
   utc: string;
   local: string;
+  /** the clock passes over the time that was asked for, or shows this time twice */
+  clock: "skipped" | "first" | "second" | null;
+}
+
+/** A change of the clocks in a trigger's zone, with the fire times around it. */
+export interface ClockChange {
+  utc: string;
+  /** what the clock would show then, and what it shows */
+  before: string;
+  after: string;
+  fire_times: FireTime[];
 }
 
 export interface FireTimes {
+  /** the trigger in words */
+  description: string;
+  /** what may surprise */
+  notes: string[];
   fire_times: FireTime[];
+  next_clock_change: ClockChange | null;
 }
 
 export interface FieldError {

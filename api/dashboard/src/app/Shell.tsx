@@ -1,6 +1,7 @@
 import { Link, Outlet } from "@tanstack/react-router";
 import { Notices } from "../parts/Notices";
 import { TimeTip } from "../time/Time";
+import { BASE_PATH } from "./basePath";
 import { LiveChip } from "./LiveChip";
 import "./Shell.css";
 import { ShortcutSheet, useShortcuts } from "./shortcuts";
@@ -25,7 +26,7 @@ export function Shell() {
       <header className="bar">
         <div className="bar-inner">
           <Link to="/" className="brand">
-            <img src="/leveret.svg" alt="" width="22" height="22" />
+            <img src={`${BASE_PATH}/leveret.svg`} alt="" width="22" height="22" />
             Leveret
           </Link>
           <nav className="nav" aria-label="Pages">

@@ -1,6 +1,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { createRootRouteWithContext, createRoute, createRouter } from "@tanstack/react-router";
 import { queries } from "../api/queries";
+import { BASE_PATH } from "./basePath";
 import { lazyPage } from "./lazyPage";
 import { NotFound } from "./NotFound";
 import { PageFailed } from "./PageFailed";
@@ -76,6 +77,7 @@ export function makeRouter(client: QueryClient) {
   return createRouter({
     routeTree: root.addChildren([overview, jobs, job, occurrences, occurrence, deadLetters, workers, limits]),
     context: { client },
+    basepath: BASE_PATH || "/",
     defaultErrorComponent: PageFailed,
     defaultPreload: "intent",
     defaultPreloadStaleTime: 0,

@@ -31,6 +31,10 @@ function word(value: unknown): string | undefined {
   return typeof first === "string" && first !== "" ? first : undefined;
 }
 
+function instant(value: unknown): string | undefined {
+  return Number.isNaN(Date.parse(word(value) ?? "")) ? undefined : word(value);
+}
+
 function either(value: unknown): boolean | undefined {
   const text = typeof value === "boolean" ? String(value) : word(value);
   return text === "true" ? true : text === "false" ? false : undefined;
@@ -63,13 +67,15 @@ export function occurrenceFilter(raw: Raw): OccurrenceFilter {
     worker: word(raw.worker),
     backfill: word(raw.backfill),
     state: state.length > 0 ? state : undefined,
+    since: instant(raw.since),
+    until: instant(raw.until),
+    error: word(raw.error),
     cursor: word(raw.cursor),
   });
 }
 
 /** The filter of the dead letters' page in an address; times that are none are left out. */
 export function deadLetterFilter(raw: Raw): DeadLetterPageFilter {
-  const instant = (value: unknown) => (Number.isNaN(Date.parse(word(value) ?? "")) ? undefined : word(value));
   return given({
     job: word(raw.job),
     type: word(raw.type),

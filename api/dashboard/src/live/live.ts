@@ -2,6 +2,7 @@ import type { QueryClient } from "@tanstack/react-query";
 import { createContext, useContext, useEffect, useSyncExternalStore } from "react";
 import { io, type Socket } from "socket.io-client";
 import { isLasting } from "../api/client";
+import { BASE_PATH } from "../app/basePath";
 import { affected, type Changed, Sequence } from "./changes";
 import { lastAnswer } from "./freshness";
 import { Refetcher } from "./refetcher";
@@ -44,7 +45,7 @@ export class Live {
 
   constructor(
     client: QueryClient,
-    socket: Socket = io({ path: "/socket.io", transports: ["websocket"], reconnectionDelayMax: 5_000 }),
+    socket: Socket = io({ path: `${BASE_PATH}/socket.io`, transports: ["websocket"], reconnectionDelayMax: 5_000 }),
   ) {
     this.#client = client;
     this.#refetcher = new Refetcher(client);

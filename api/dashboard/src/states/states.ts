@@ -25,6 +25,9 @@ export const FINAL_STATES: readonly State[] = STATES.filter((state) => !LIVE_STA
 /** Endings that somebody may have to look at. */
 export const TROUBLE: readonly State[] = ["failed", "timed_out", "missed"];
 
+/** States in which the error of the last attempt tells why. */
+export const WITH_ERROR: readonly State[] = ["failed", "timed_out", "retrying"];
+
 /** Whether the occurrence has ended. */
 export function isFinal(state: State): boolean {
   return FINAL_STATES.includes(state);

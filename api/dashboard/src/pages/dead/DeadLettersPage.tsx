@@ -96,7 +96,7 @@ function Filters({ filter }: { filter: DeadLetterPageFilter }) {
   const byJob = useCallback((text: string) => change({ job: text || undefined }), [change]);
   const byType = useCallback((text: string) => change({ type: text || undefined }), [change]);
   return (
-    <div className="filters dead-filters">
+    <div className="filters filters-many">
       <SearchBox label="Search errors" value={filter.search ?? ""} onChange={bySearch} main />
       <JobSearch value={filter.job ?? ""} onChange={byJob} />
       <SearchBox label="Type" value={filter.type ?? ""} onChange={byType} />

@@ -94,7 +94,7 @@ function RequeueMany({ choice, type, onClose, onDone }: BulkDialogProps) {
     },
   });
   const some = running.isSuccess && bulk.progress !== undefined;
-  const refusedSome = some && bulk.progress.refused.size > 0;
+  const refusedSome = some && (bulk.progress?.refused.size ?? 0) > 0;
   const refused = running.error instanceof Problem ? running.error.errors : [];
   const errors = [
     ...unread,

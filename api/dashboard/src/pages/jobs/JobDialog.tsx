@@ -1,6 +1,6 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { Problem } from "../../api/client";
+import { Problem, request } from "../../api/client";
 import { commands } from "../../api/commands";
 import type { FieldError, Job } from "../../api/types";
 import { Button } from "../../parts/Button";
@@ -8,9 +8,9 @@ import { Dialog, DialogFoot } from "../../parts/Dialog";
 import { Form } from "../../parts/Form";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { parseSpan } from "../../time/span";
-import { changesBetween, type Draft, draftOf, EMPTY, read, triggerOf } from "./draft";
+import { changesBetween, type Draft, draftOf, EMPTY, read, rebased, triggerOf } from "./draft";
 import { JobForm } from "./JobForm";
-import { FireTimeList, usePreview } from "./Preview";
+import { FireTimeList, NextClockChange, Schedule, usePreview } from "./Preview";
 
 interface JobDialogProps {
   /** the job to change; undefined makes a new one */
@@ -30,9 +30,11 @@ export function JobDialog({ job, from, onClose, onDone }: JobDialogProps) {
   );
 }
 
-function JobEditor({ job, from, onClose, onDone }: JobDialogProps) {
+function JobEditor({ job: given, from, onClose, onDone }: JobDialogProps) {
   const client = useQueryClient();
-  const [before] = useState<Draft>(() => (job ? draftOf(job) : (from ?? EMPTY)));
+  // The job as it was when the form was filled from it.
+  const [job, setJob] = useState(given);
+  const [before, setBefore] = useState<Draft>(() => (job ? draftOf(job) : (from ?? EMPTY)));
   const [draft, setDraft] = useState(before);
   const [unread, setUnread] = useState<FieldError[]>([]);
   const trigger = triggerOf(draft);
@@ -52,6 +54,17 @@ function JobEditor({ job, from, onClose, onDone }: JobDialogProps) {
       onDone(saved);
     },
   });
+  /** Somebody else has changed the job: take that into the form, and keep what was typed. */
+  const rereading = useMutation({
+    mutationFn: (id: number) => request<Job>(`/jobs/${id}`),
+    onSuccess: (fresh) => {
+      setDraft(rebased(draft, before, draftOf(fresh)));
+      setBefore(draftOf(fresh));
+      setJob(fresh);
+      saving.reset();
+    },
+  });
+  const overtaken = job !== undefined && saving.error instanceof Problem && [409, 412].includes(saving.error.status);
   const refused = saving.error instanceof Problem ? saving.error.errors : [];
   const errors = [...unread, ...refused, ...preview.errors].map((error) => ({
     ...error,
@@ -73,6 +86,15 @@ function JobEditor({ job, from, onClose, onDone }: JobDialogProps) {
           {saving.isError && refused.every((error) => !isShown(fieldName(error.field))) && (
             <div className="job-dialog-problem">
               <ProblemNote error={saving.error} />
+              {overtaken && (
+                <p className="job-dialog-overtaken">
+                  What you typed is still here.{" "}
+                  <Button size="small" busy={rereading.isPending} onClick={() => rereading.mutate(job.id)}>
+                    Read it again and keep mine
+                  </Button>
+                </p>
+              )}
+              {rereading.isError && <ProblemNote error={rereading.error} />}
             </div>
           )}
           {job?.source === "code" && (
@@ -95,7 +117,9 @@ function JobEditor({ job, from, onClose, onDone }: JobDialogProps) {
           <h3>Next fire times{zone && <span className="quiet"> in {zone}</span>}</h3>
           {times && times.length > 0 ? (
             <>
+              {preview.said && <Schedule said={preview.said} />}
               <FireTimeList times={times} faded={preview.behind} />
+              {preview.said?.next_clock_change && <NextClockChange change={preview.said.next_clock_change} />}
               {spread(draft)}
             </>
           ) : (

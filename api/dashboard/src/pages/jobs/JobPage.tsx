@@ -21,7 +21,7 @@ import { BackfillPanel } from "./BackfillPanel";
 import { JobDialogs, lacksPayload, useJobActions } from "./JobDialogs";
 import { JobFacts } from "./JobFacts";
 import { JobMenu } from "./JobMenu";
-import { FireTimeList } from "./Preview";
+import { FireTimeList, NextClockChange } from "./Preview";
 import "./jobs.css";
 
 const NEXT = 5;
@@ -165,7 +165,10 @@ function NextTimes({ job, id }: { job: Job; id: string }) {
       ) : next.isError ? (
         <ProblemNote error={next.error} />
       ) : times.length > 0 ? (
-        <FireTimeList times={times} />
+        <>
+          <FireTimeList times={times} />
+          {next.data?.next_clock_change && <NextClockChange change={next.data.next_clock_change} />}
+        </>
       ) : (
         <p className="quiet">{next.isPending ? "…" : "It will not be due again."}</p>
       )}

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useCallback } from "react";
+import { addressOf } from "../../api/client";
 import { type JobFilter, queries } from "../../api/queries";
 import type { Job } from "../../api/types";
 import { useTitle } from "../../app/title";
@@ -66,7 +67,7 @@ const COLUMNS: readonly Column<Job>[] = [
   { id: "actions", header: "Actions", role: "action", cell: (job) => <JobRowActions job={job} /> },
 ];
 
-const FIRST_JOB = `curl ${location.origin}/api/v1/jobs -H 'content-type: application/json' -d '{
+const FIRST_JOB = `curl ${location.origin}${addressOf("/jobs")} -H 'content-type: application/json' -d '{
   "name": "hello", "type": "sendemail.welcome",
   "payload": {"to": "ada@example.com"},
   "trigger": {"kind": "interval", "every": 60}

@@ -208,6 +208,12 @@ export function changesBetween(before: Draft, after: Draft): Reading {
   return { definition: changed, errors };
 }
 
+/** What was typed into a form (`after`, which began as `before`), on top of what the job has become meanwhile. */
+export function rebased(after: Draft, before: Draft, now: Draft): Draft {
+  const typed = Object.entries(after).filter(([name, value]) => value !== before[name as keyof Draft]);
+  return { ...now, ...Object.fromEntries(typed) };
+}
+
 function differences(before: object, after: object): Record<string, unknown> {
   const old = before as Record<string, unknown>;
   const now = after as Record<string, unknown>;

@@ -1,5 +1,6 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { useDeferredValue, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { addressOf } from "../../api/client";
 import type { LogRecord } from "../../api/types";
 import { Button } from "../../parts/Button";
 import { Empty } from "../../parts/Empty";
@@ -7,6 +8,7 @@ import { DownIcon } from "../../parts/icons";
 import { Panel } from "../../parts/Panel";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { clockTime, count, localTime } from "../../time/format";
+import { fieldsOf, LEVELS, type LogFilter, leftOut, piecesOf, shownOf } from "./logFilter";
 import { useLogTail } from "./useLogTail";
 
 interface LogPanelProps {
@@ -23,7 +25,10 @@ const NEAR = 24;
 
 /** What the handler logs, as it logs it. Follows the end until the reader scrolls up. */
 export function LogPanel({ id, final, attempts }: LogPanelProps) {
-  const { records, loaded, error } = useLogTail(id, final);
+  const { records: all, loaded, error } = useLogTail(id, final);
+  const [filter, setFilter] = useState<LogFilter>({ level: "", text: "" });
+  const text = useDeferredValue(filter.text);
+  const records = useMemo(() => shownOf(all, { level: filter.level, text }), [all, filter.level, text]);
   const frame = useRef<HTMLDivElement>(null);
   const [following, setFollowing] = useState(true);
   const virtual = useVirtualizer({
@@ -63,7 +68,7 @@ export function LogPanel({ id, final, attempts }: LogPanelProps) {
       title="Log"
       flush
       aside={
-        records.length > 0 && (
+        all.length > 0 && (
           <>
             {!following && !final && (
               <Button size="small" look="ghost" icon={<DownIcon />} onClick={() => setFollowing(true)}>
@@ -71,7 +76,8 @@ export function LogPanel({ id, final, attempts }: LogPanelProps) {
               </Button>
             )}
             <span className="num">
-              {count(records.length)} {records.length === 1 ? "line" : "lines"}
+              {records.length < all.length && `${count(records.length)} of `}
+              {count(all.length)} {all.length === 1 ? "line" : "lines"}
             </span>
           </>
         )
@@ -80,6 +86,42 @@ export function LogPanel({ id, final, attempts }: LogPanelProps) {
       {error && (
         <div className="panel-problem">
           <ProblemNote error={error} />
+        </div>
+      )}
+      {all.length > 0 && (
+        <div className="log-tools">
+          <input
+            type="search"
+            className="input"
+            aria-label="Search the log"
+            placeholder="Search the log"
+            value={filter.text}
+            spellCheck={false}
+            onChange={(event) => setFilter({ ...filter, text: event.target.value })}
+          />
+          <select
+            className="input"
+            aria-label="Level"
+            value={filter.level}
+            onChange={(event) => setFilter({ ...filter, level: event.target.value })}
+          >
+            <option value="">All levels</option>
+            {LEVELS.slice(1).map((level) => (
+              <option key={level} value={level}>
+                {level === "critical" ? level : `${level} and above`}
+              </option>
+            ))}
+          </select>
+          <span className="log-files">
+            Download as{" "}
+            <a href={addressOf(`/occurrences/${id}/logs/file?format=text`)} download>
+              text
+            </a>{" "}
+            or{" "}
+            <a href={addressOf(`/occurrences/${id}/logs/file?format=ndjson`)} download>
+              NDJSON
+            </a>
+          </span>
         </div>
       )}
       {records.length > 0 ? (
@@ -109,26 +151,30 @@ export function LogPanel({ id, final, attempts }: LogPanelProps) {
                   {attempts > 1 && record.attempt !== before?.attempt && (
                     <div className="log-attempt">Attempt {record.attempt}</div>
                   )}
-                  <LogLine record={record} />
+                  <LogLine record={record} searched={text} />
                 </div>
               );
             })}
           </div>
         </div>
       ) : (
-        !error && (
+        !error &&
+        (all.length > 0 ? (
+          <Empty title="No line matches" />
+        ) : (
           <Empty title={loaded ? (final ? "It logged nothing" : "Nothing logged yet") : "…"}>
             {loaded && !final ? "Lines appear here as the handler writes them." : undefined}
           </Empty>
-        )
+        ))
       )}
     </Panel>
   );
 }
 
-function LogLine({ record }: { record: LogRecord }) {
+function LogLine({ record, searched }: { record: LogRecord; searched: string }) {
   const at = Date.parse(record.at);
   const level = record.level.toLowerCase();
+  if (leftOut(record) !== undefined) return <p className="log-gap">{record.message}</p>;
   return (
     <div className={`log-line log-${level}`}>
       <time className="log-at" dateTime={record.at} title={localTime(at)}>
@@ -138,15 +184,18 @@ function LogLine({ record }: { record: LogRecord }) {
         {SHORT[level] ?? level}
       </span>
       <span className="log-message">
-        {record.message}
-        {record.fields && Object.keys(record.fields).length > 0 && (
-          <span className="log-fields">
-            {Object.entries(record.fields).map(
-              ([name, value]) => ` ${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
-            )}
-          </span>
-        )}
+        <Marked text={record.message} searched={searched} />
+        <span className="log-fields">
+          <Marked text={fieldsOf(record)} searched={searched} />
+        </span>
       </span>
     </div>
+  );
+}
+
+function Marked({ text, searched }: { text: string; searched: string }) {
+  return piecesOf(text, searched).map((piece, index) =>
+    // biome-ignore lint/suspicious/noArrayIndexKey: the pieces of one text
+    index % 2 === 1 ? <mark key={index}>{piece}</mark> : piece,
   );
 }

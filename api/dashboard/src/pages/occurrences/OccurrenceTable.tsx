@@ -4,7 +4,7 @@ import type { Occurrence } from "../../api/types";
 import { ProgressBar } from "../../parts/Progress";
 import { type Column, DataTable } from "../../parts/table/DataTable";
 import { StateBadge } from "../../states/StateBadge";
-import { isRunning } from "../../states/states";
+import { isRunning, WITH_ERROR } from "../../states/states";
 import { seconds } from "../../time/format";
 import { Elapsed, Time } from "../../time/Time";
 import "./occurrences.css";
@@ -114,7 +114,18 @@ function StateCell({ occurrence }: { occurrence: Occurrence }) {
       <StateBadge state={occurrence.state} />
       {isRunning(occurrence.state) && occurrence.progress && <ProgressBar progress={occurrence.progress} />}
       <Why occurrence={occurrence} />
+      <ErrorLine occurrence={occurrence} />
     </div>
+  );
+}
+
+/** What went wrong, in a line, while it stands for what became of the occurrence. */
+export function ErrorLine({ occurrence: { state, error } }: { occurrence: Occurrence }) {
+  if (!error || !WITH_ERROR.includes(state)) return null;
+  return (
+    <span className="occurrence-error" title={error.message}>
+      {error.type}: {error.message}
+    </span>
   );
 }
 

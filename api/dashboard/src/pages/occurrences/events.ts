@@ -63,7 +63,7 @@ export function stepsOf(occurrence: OccurrenceDetail): Step[] {
   } else if (occurrence.state === "pending") {
     steps.push({
       mark: "pending",
-      title: "Waits for a worker",
+      title: occurrence.waits_for ? `Waits for ${occurrence.waits_for.text}` : "Waits for a worker",
       at: null,
     });
   } else if (occurrence.state === "cancelling") {

@@ -6,6 +6,9 @@ import { count } from "../../time/format";
 
 const SHOWN: readonly State[] = ["running", "pending", "waiting", "retrying", "cancelling", "scheduled"];
 
+/** The server counts dead letters so far. */
+const DEAD_COUNTED = 100_000;
+
 /** How many occurrences are in each state that they will leave, and how much of the workers is used. */
 export function LiveCounts({ overview }: { overview: Overview | undefined }) {
   const workers = overview?.workers;
@@ -31,6 +34,22 @@ export function LiveCounts({ overview }: { overview: Overview | undefined }) {
           </li>
         );
       })}
+      <li>
+        <Link
+          to="/dead-letters"
+          className="count count-dead"
+          data-zero={!overview?.dead_letters || undefined}
+          title="Failed for good, and neither requeued nor discarded yet"
+        >
+          <span className="count-name">
+            <StateMark state="failed" />
+            {overview?.dead_letters === 1 ? "dead letter" : "dead letters"}
+          </span>
+          <span className="count-value num">
+            {overview ? `${count(overview.dead_letters)}${overview.dead_letters >= DEAD_COUNTED ? "+" : ""}` : "–"}
+          </span>
+        </Link>
+      </li>
       <li>
         <Link to="/workers" className="count" data-zero={workers?.alive === 0 || undefined}>
           <span className="count-name">{workers?.alive === 1 ? "worker" : "workers"}</span>

@@ -7,7 +7,7 @@ import { type Column, DataTable } from "../../parts/table/DataTable";
 import { StateBadge } from "../../states/StateBadge";
 import { TROUBLE } from "../../states/states";
 import { Time } from "../../time/Time";
-import { Took, Why } from "../occurrences/OccurrenceTable";
+import { ErrorLine, Took, Why } from "../occurrences/OccurrenceTable";
 import "../occurrences/occurrences.css";
 
 const SHOWN = 8;
@@ -34,6 +34,7 @@ const COLUMNS: readonly Column<Occurrence>[] = [
       <div className="occurrence-state">
         <StateBadge state={row.state} />
         <Why occurrence={row} />
+        <ErrorLine occurrence={row} />
       </div>
     ),
   },
