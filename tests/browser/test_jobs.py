@@ -113,7 +113,7 @@ async def test_an_edit_changes_only_what_was_touched(stack: Stack, page: Page) -
     await dialog.get_by_text("Description, tags").click()
     await dialog.get_by_label("Description").fill("Once a day, or so")
     await dialog.get_by_role("button", name="Save").click()
-    await expect(page.get_by_text("Once a day, or so")).to_be_visible()
+    await expect(page.get_by_text("Once a day, or so", exact=True)).to_be_visible()
     changed = (await stack.rest.get("/jobs/daily")).json()
     same = job.keys() - {"timeout", "description", "version", "updated_at"}
     assert {name: changed[name] for name in same} == {name: job[name] for name in same}
@@ -314,7 +314,7 @@ async def test_escape_does_not_lose_what_was_typed(stack: Stack, page: Page) -> 
 
 
 async def test_a_job_disabled_by_its_failures_says_so_and_is_enabled_again(stack: Stack, bench: Bench, page: Page) -> None:
-    job = await stack.job("printout", "demo.broken", retry={"max_attempts": 1}, disable_after=2)
+    job = await stack.job("printout", "demo.broken", concurrency="allow", retry={"max_attempts": 1}, disable_after=2)
     for _ in range(2):
         await stack.trigger("printout")
     await page.goto(f"/jobs/{job['id']}")

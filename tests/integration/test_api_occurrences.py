@@ -188,7 +188,8 @@ async def test_only_what_has_ended_is_requeued_as_a_new_occurrence(api: Api) -> 
     again = await api.ok("POST", f"/occurrences/{made['id']}/requeue", 202, json={"payload": {"a": 2}})
     assert (again["origin"], again["requeue_of"], again["state"]) == ("requeue", made["id"], "pending")
     assert (await api.ok("GET", f"/occurrences/{again['id']}"))["payload"] == {"a": 2}
-    assert (await api.ok("GET", f"/occurrences/{made['id']}"))["state"] == "cancelled"
+    old = await api.ok("GET", f"/occurrences/{made['id']}")
+    assert (old["state"], old["requeued_as"]) == ("cancelled", again["id"])
     assert (await api.refused("POST", f"/occurrences/{made['id']}/requeue", 422, json={"payload": []})).keys() == {"payload"}
 
 

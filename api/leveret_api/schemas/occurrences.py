@@ -118,6 +118,7 @@ class OccurrenceDetail(Occurrence):
     error: AttemptError | None
     idempotency_key: str | None
     attempts: list[Attempt] = Field(description="Oldest first, the current one included.")
+    requeued_as: int | None = Field(description="The latest occurrence that repeats this one; null while none does.")
     waits_for: WaitsFor | None = Field(description="What keeps a `pending` one; null in other states.")
     rung: bool = Field(description="Whether workers have been told; false while it waits for its turn or for a worker.")
 

@@ -24,7 +24,10 @@ Id = Annotated[int, typer.Argument(metavar="OCCURRENCE", help="Id of the occurre
 def list_occurrences(
     job: Annotated[str | None, typer.Option(help="Only of this job: name or id.")] = None,
     state: Annotated[list[State] | None, typer.Option(help="Only in this state; may be given several times.")] = None,
-    type_: Annotated[str | None, typer.Option("--type", help="Only of this type.")] = None,
+    type_: Annotated[str | None, typer.Option("--type", help="Only of this type, or of a pattern such as sendemail.*.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only those that ended at this time or later; ISO 8601.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only those that ended before this time; ISO 8601.")] = None,
+    error: Annotated[str | None, typer.Option(help="Only those that failed with this in their error.")] = None,
     worker: Annotated[str | None, typer.Option(help="Only those this worker (its id) ran.")] = None,
     backfill: Annotated[int | None, typer.Option(help="Only of this backfill.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, at most.")] = 50,
@@ -34,7 +37,18 @@ def list_occurrences(
     """List occurrences, newest first."""
     states = [each.value for each in state] if state else None
     with Client(url) as client:
-        found = client.pages("occurrences", limit=limit, job=job, state=states, type=type_, worker=worker, backfill=backfill)
+        found = client.pages(
+            "occurrences",
+            limit=limit,
+            job=job,
+            state=states,
+            type=type_,
+            since=since,
+            until=until,
+            error=error,
+            worker=worker,
+            backfill=backfill,
+        )
     if as_json:
         show_json(found)
         return

@@ -203,6 +203,8 @@ export interface OccurrenceDetail extends Occurrence {
   attempts: Attempt[];
   /** whether the broker was told */
   rung: boolean;
+  /** the latest one that repeats it */
+  requeued_as: number | null;
   waits_for: WaitsFor | null;
   /** what the handler keeps from one attempt to the next */
   checkpoint?: JsonValue;

@@ -43,6 +43,12 @@ export function stateLabel(state: string): string {
   return state.replaceAll("_", " ");
 }
 
+/** What the state of an occurrence means: which of the reasons it is, where there are several. */
+export function meaningOf({ state, attempt }: { state: State; attempt: number }): string {
+  if (state !== "skipped") return MEANING[state];
+  return attempt === 0 ? "Not run, by the job's concurrency policy" : "Its handler said that there is nothing to do";
+}
+
 /** What a state means, in a sentence. */
 export const MEANING: Record<State, string> = {
   scheduled: "Triggered for a later time",

@@ -72,6 +72,7 @@ export function anOccurrence(changes: Partial<OccurrenceDetail> = {}): Occurrenc
     error: null,
     idempotency_key: null,
     rung: true,
+    requeued_as: null,
     waits_for: null,
     attempts: [
       {

@@ -26,9 +26,9 @@ export function relative(at: number, now: number): string {
   const distance = Math.abs(at - now);
   if (distance < 1.5 * SECOND) return "now";
   const text =
-    distance < 100 * SECOND
+    distance < 59.5 * SECOND
       ? `${Math.round(distance / SECOND)} s`
-      : distance < 100 * MINUTE
+      : distance < 59.5 * MINUTE
         ? `${Math.round(distance / MINUTE)} m`
         : distance < 48 * HOUR
           ? `${Math.round(distance / HOUR)} h`
@@ -47,6 +47,7 @@ const local = new Intl.DateTimeFormat(undefined, {
   hourCycle: "h23",
   timeZoneName: "short",
 });
+const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
 const clock = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit",
   minute: "2-digit",
@@ -57,6 +58,11 @@ const clock = new Intl.DateTimeFormat(undefined, {
 /** The instant on the reader's own clock, with the zone. */
 export function localTime(at: number): string {
   return local.format(at);
+}
+
+/** Only the day, on the reader's own clock: `Sun 22 Nov`. */
+export function dayOf(at: number): string {
+  return day.format(at);
 }
 
 /** Only the time of day, on the reader's own clock. */

@@ -47,7 +47,8 @@ const COLUMNS: readonly Column<Job>[] = [
   {
     id: "next",
     header: "Next",
-    cell: (job) => (job.next_fire_at ? <Time at={job.next_fire_at} /> : <span className="quiet">–</span>),
+    cell: (job) =>
+      job.next_fire_at ? <Time at={job.next_fire_at} /> : <span className="quiet">{whyNoNext(job)}</span>,
   },
   {
     id: "last",
@@ -66,6 +67,13 @@ const COLUMNS: readonly Column<Job>[] = [
   },
   { id: "actions", header: "Actions", role: "action", cell: (job) => <JobRowActions job={job} /> },
 ];
+
+/** Why a job has no next time. */
+function whyNoNext(job: Job): string {
+  if (job.paused) return "paused";
+  if (job.trigger.kind === "manual") return "by hand";
+  return job.max_runs !== null && job.runs >= job.max_runs ? "runs used up" : "ended";
+}
 
 const FIRST_JOB = `curl ${location.origin}${addressOf("/jobs")} -H 'content-type: application/json' -d '{
   "name": "hello", "type": "sendemail.welcome",

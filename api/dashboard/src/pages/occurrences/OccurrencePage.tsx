@@ -11,7 +11,7 @@ import { Fact, Facts, Panel } from "../../parts/Panel";
 import { ProblemNote } from "../../parts/ProblemNote";
 import { ProgressBar } from "../../parts/Progress";
 import { StateBadge } from "../../states/StateBadge";
-import { isFinal, isRunning, MEANING } from "../../states/states";
+import { isFinal, isRunning, meaningOf } from "../../states/states";
 import { localTime } from "../../time/format";
 import { Time } from "../../time/Time";
 import { UnservedHint } from "../workers/Unserved";
@@ -62,7 +62,7 @@ export function OccurrencePage() {
             )}
             {occurrence.attempt === 0 && isFinal(occurrence.state) ? (
               <Panel title="Why it did not run">
-                <p>{MEANING[occurrence.state]}.</p>
+                <p>{meaningOf(occurrence)}.</p>
                 <Why occurrence={occurrence} />
               </Panel>
             ) : (
@@ -119,7 +119,11 @@ function Head({ occurrence }: { occurrence: OccurrenceDetail }) {
             {occurrence.state === "scheduled" && ` (${localTime(Date.parse(occurrence.scheduled_for))})`}
             {occurrence.started_at && (
               <>
-                {isRunning(occurrence.state) ? " · running for " : " · took "}
+                {isRunning(occurrence.state)
+                  ? " · running for "
+                  : occurrence.attempt > 1
+                    ? " · the last attempt took "
+                    : " · took "}
                 <Took occurrence={occurrence} />
               </>
             )}
@@ -163,6 +167,13 @@ function Details({ occurrence }: { occurrence: OccurrenceDetail }) {
         </Fact>
       )}
       {occurrence.resolution && <Fact name="Dealt with">{occurrence.resolution}</Fact>}
+      {occurrence.requeued_as !== null && (
+        <Fact name="Requeued as">
+          <Link to="/occurrences/$id" params={{ id: String(occurrence.requeued_as) }}>
+            {occurrence.requeued_as}
+          </Link>
+        </Fact>
+      )}
       <Fact name="Priority">{occurrence.priority}</Fact>
       {occurrence.concurrency_key !== "" && (
         <Fact name="Concurrency key">

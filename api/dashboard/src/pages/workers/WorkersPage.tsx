@@ -167,10 +167,16 @@ function sum(workers: readonly Worker[], field: "running" | "concurrency"): numb
 }
 
 function WorkerState({ worker }: { worker: Worker }) {
+  // It counts as alive until its lease ends; nobody knows yet whether it still is.
+  const silent = useTicking((now) => (now - Date.parse(worker.heartbeat_at) > LATE ? "silent" : ""));
+  const shown = LIVING.includes(worker.state) && silent ? silent : worker.state;
   return (
-    <span className={`worker-state worker-${worker.state}`}>
+    <span
+      className={`worker-state worker-${shown}`}
+      title={shown === "silent" ? "No heartbeat for a while: it counts as lost when its lease ends" : undefined}
+    >
       <span className="worker-dot" />
-      {worker.state}
+      {shown}
     </span>
   );
 }
