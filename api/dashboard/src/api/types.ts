@@ -114,6 +114,8 @@ export interface Job extends JobDefinition {
   served?: boolean;
   /** `code` declares it beside its handler */
   source?: "api" | "code";
+  /** what it was imported from, and is again with the next import */
+  import_source?: string | null;
 }
 
 export interface Failure {
@@ -260,6 +262,14 @@ export interface Dispatcher {
   since_seconds: number | null;
   /** how long the oldest due job or occurrence is overdue */
   lag_seconds: number | null;
+  /** what is not over and has nobody who is responsible for it */
+  ownerless: number;
+  /** ten of these, at most */
+  ownerless_examples: { kind: string; id: number; job_id: number; state: string; why: string }[];
+  ownerless_looked_at: string | null;
+  /** how often Postgres's clock was found to have been set back */
+  clock_set_back: number;
+  clock_set_back_at: string | null;
 }
 
 export interface Upcoming {

@@ -1,6 +1,6 @@
 import type { Overview } from "../../api/types";
 import { Fact, Facts, Panel } from "../../parts/Panel";
-import { seconds } from "../../time/format";
+import { count, seconds } from "../../time/format";
 import { Time } from "../../time/Time";
 import { UnservedTypes, useUnserved } from "../workers/Unserved";
 
@@ -43,6 +43,16 @@ export function SystemPanel({ overview }: { overview: Overview | undefined }) {
         <Fact name="Overdue">
           {dispatcher ? lag < LATE ? "nothing" : <strong className="service-down">{seconds(lag)}</strong> : "…"}
         </Fact>
+        {dispatcher && dispatcher.ownerless > 0 && (
+          <Fact name="Ownerless">
+            <strong className="service-down">{count(dispatcher.ownerless)}</strong>{" "}
+            {dispatcher.ownerless_examples.slice(0, 3).map((each) => (
+              <span key={`${each.kind} ${each.id}`}>
+                {each.kind} {each.id}: {each.why}{" "}
+              </span>
+            ))}
+          </Fact>
+        )}
         <Fact name="Unserved types">
           {!unserved ? "…" : unserved.length === 0 ? "none" : <UnservedTypes types={unserved} />}
         </Fact>
