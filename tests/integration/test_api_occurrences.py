@@ -140,7 +140,7 @@ async def test_a_log_is_downloaded_whole(api: Api, control: Control) -> None:
     assert text.headers["content-disposition"] == f'attachment; filename="occurrence-{made}.log"'
     lines = text.text.splitlines()
     assert len(lines) == 2_400
-    assert lines[:2] == ["2026-03-01T10:00:00.250Z INFO     [1] line 1", "    more rows=7 to=ann"]
+    assert lines[:2] == ["2026-03-01T10:00:00.250Z INFO     [1] line 1", "    more to=ann rows=7"]
     told = await api.http.get(f"/api/v1/occurrences/{made}/logs/file?format=ndjson")
     records = [json.loads(line) for line in told.text.splitlines()]
     assert [record["seq"] for record in records] == list(range(1, 1201))

@@ -112,8 +112,8 @@ export interface Job extends JobDefinition {
   last_occurrence: LastOccurrence | null;
   /** whether a live worker serves its type */
   served?: boolean;
-  /** `code` declares it beside its handler */
-  source?: "api" | "code";
+  /** `code` declares it beside its handler, `import` brought it from `import_source` */
+  source?: "api" | "code" | "import";
   /** what it was imported from, and is again with the next import */
   import_source?: string | null;
 }
