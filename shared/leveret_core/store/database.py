@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+from asyncpg.transaction import Transaction
 
 from leveret_core.cancellation import heed_cancellation
 from leveret_core.errors import ConfigurationError
@@ -209,7 +210,7 @@ async def _give_back(pool: asyncpg.Pool[asyncpg.Record], connection: Connection)
         _terminate(connection)
 
 
-async def _roll_back(connection: Connection, transaction: asyncpg.transaction.Transaction) -> None:
+async def _roll_back(connection: Connection, transaction: Transaction) -> None:
     try:
         await transaction.rollback()
     except Exception as error:

@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 """Whatever a call raises, the loop that made it goes on: no list of errors is complete."""
 
 from __future__ import annotations
