@@ -23,6 +23,10 @@ from leveret_core.store.migrate import migrate
 
 FAR = 366 * 86_400.0
 """Seconds between the ticks of a job that should fire once."""
+WARM_UP = 2
+"""Seconds of the latency's measurement that are left out."""
+LEAST = 150
+"""Starts that a latency is told from, at least; a hundred of them have to end."""
 _NOTICE = 6.0
 """Seconds before new jobs are due: they are copied into the table behind the dispatcher's back, which looks every five."""
 
@@ -90,7 +94,7 @@ async def _latency(connection: asyncpg.Connection[asyncpg.Record], bench: Bench)
     rows = await connection.fetch(
         "select result::text::double precision - extract(epoch from scheduled_for)::double precision as lag from occurrence "
         "where type = 'bench.latency' and state = 'succeeded' and scheduled_for between $1 and $2 order by 1",
-        begin + timedelta(seconds=2),
+        begin + timedelta(seconds=WARM_UP),
         begin + timedelta(seconds=bench.seconds),
     )
     lags = [row["lag"] * 1000 for row in rows]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 from leveret.commands._checks import Checks
+from leveret.commands._variables import unknown_variables
 from leveret_api.hosts import is_loopback
 from leveret_core.settings import Settings
 
 
 async def examine(settings: Settings, checks: Checks) -> None:
     """Look at the settings."""
-    checks.ok("environment", "every LEVERET_* variable is valid")
+    unknown = list(unknown_variables(os.environ, Settings.model_fields))
+    for name, hint in unknown:
+        checks.warn("environment", f"nothing reads {name}{hint}", "correct its name, or take it out")
+    if not unknown:
+        checks.ok("environment", "every LEVERET_* variable is known and valid")
     if not is_loopback(settings.host):
         checks.warn(
             "host",

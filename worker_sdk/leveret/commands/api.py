@@ -57,11 +57,17 @@ def all_(
 
 
 def _settings(host: str | None, port: int | None) -> Settings:
+    import logging
+    import os
+
     from leveret.commands._logging import configure
-    from leveret_core.settings import load_settings
+    from leveret.commands._variables import unknown_variables
+    from leveret_core.settings import Settings, load_settings
 
     settings = load_settings(host=host, port=port)
     configure(settings.log_level, settings.log_format)
+    for name, hint in unknown_variables(os.environ, Settings.model_fields):
+        logging.getLogger("leveret.process").warning("nothing reads the variable %s%s", name, hint)
     return settings
 
 

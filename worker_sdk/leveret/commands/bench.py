@@ -33,10 +33,14 @@ def bench(
     import json
     import os
 
-    from leveret.commands._bench_run import Bench, measure
+    from leveret.commands._bench_run import LEAST, WARM_UP, Bench, measure
     from leveret.commands._private_servers import private_servers
+    from leveret_core.errors import ConfigurationError
     from leveret_core.settings import load_settings
 
+    if rate * (seconds - WARM_UP) < LEAST:
+        message = f"--rate times (--seconds less {WARM_UP}) must be at least {LEAST}: fewer starts do not tell a latency"
+        raise ConfigurationError(message)
     load_settings()  # what is wrong is told before servers are started
     with private_servers(os.environ) as environment:
         os.environ.update(environment)
