@@ -39,6 +39,7 @@ def create_app(services: Services, *, static: Path = STATIC) -> ASGIApp:
     """
     base_path = services.settings.base_path
     metrics = Metrics()
+    metrics.count("leveret_refused_requests", "Requests of workers that were refused.", "kind", services.refused)
     live = Live(services.hints, metrics, supervisor=services.supervisor)
 
     @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -91,6 +91,25 @@ class Metrics:
             for gauge in self._of_overview:
                 gauge.set(float("nan"))
         return generate_latest(self._registry)
+
+    def count(self, name: str, text: str, label: str, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Tell what this process counts elsewhere, by a label.
+
+        Args:
+            name: without `_total`.
+            text: what is counted.
+            label: of the keys of `counts`.
+            counts: asked at each scrape.
+        """
+
+        class Counts(Collector):
+            def collect(self) -> Iterable[Metric]:
+                family = CounterMetricFamily(name, text, labels=(label,))
+                for value, count in counts().items():
+                    family.add_metric((value,), count)
+                yield family
+
+        self._registry.register(Counts())
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
         return Gauge(name, text, labels, registry=self._registry)

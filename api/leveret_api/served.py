@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, TypeVar, cast
 
 import asyncpg
 from jsonschema.exceptions import ValidationError, best_match
 
 from leveret_core.errors import InvalidInput, Problem
-from leveret_core.patterns import check_pattern, matches
+from leveret_core.patterns import check_pattern, expression_of, matches
 from leveret_core.payload_schema import PayloadSchema, Uncheckable
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,8 @@ MAX_MESSAGE = 200
 # Not on the event loop: a payload may be large, and a schema intricate. Nor among the threads that other things wait for.
 _threads = ThreadPoolExecutor(2, thread_name_prefix="payload-checks")
 T = TypeVar("T")
+MAX_EXPRESSION = 64 * 1024
+"""Characters of patterns that Postgres is asked to look for at once."""
 _REMEMBERED = 10_000
 """Types whose answer is kept."""
 
@@ -78,10 +82,16 @@ class Served:
 
     @property
     def expression(self) -> str:
-        """A regular expression for Postgres that finds, behind a dot, the types that are served."""
-        words = {"*": r"\.[^.]+", "#": r"(\.[^.]+)*"}
-        patterns = ("".join(words.get(word, rf"\.{word}") for word in pattern.split(".")) for pattern in self._patterns)
-        return f"^({'|'.join(patterns)})$" if self._patterns else "^$"
+        """A regular expression for Postgres that finds, behind a dot, the types that are served.
+
+        Of more patterns than Postgres takes, those that the most workers have.
+        """
+        workers: Counter[str] = Counter()
+        for each in self.types:
+            workers[each.pattern] += each.workers
+        lengths = accumulate(len(pattern) for pattern, _ in workers.most_common())
+        kept = sum(length <= MAX_EXPRESSION for length in lengths)
+        return expression_of(pattern for pattern, _ in workers.most_common(kept))
 
     async def check(self, job_type: str, payload: Mapping[str, Any]) -> None:
         """Refuse a payload that no live handler of the type takes. Without one, and where one tells no schema, all pass.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -40,6 +40,7 @@ class Services:
         redis: pinged for `/readyz` and `/metrics`; None when this process does without Redis.
         leads: whether this process holds the term, for `/metrics`.
         supervisor: of the background tasks, for `/readyz` and `/metrics`.
+        refused: how many requests of workers this process refused, by kind, for `/metrics`.
         draining: set it before a shutdown, so that `/readyz` sends new requests elsewhere.
     """
 
@@ -50,6 +51,7 @@ class Services:
     redis: Redis | None
     leads: Callable[[], bool] = _never
     supervisor: Supervisor = field(default_factory=Supervisor)
+    refused: Callable[[], Mapping[str, int]] = dict
     draining: bool = False
     served: Cached[Served] = field(init=False)
     """What live workers serve; a few seconds old at most, less when a worker says hello."""

@@ -5,48 +5,51 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 from itertools import islice
-
-import asyncpg
-import msgspec
-from msgspec import UNSET
+from typing import TypeVar
 
 from leveret_core import messages
-from leveret_core.failpoints import reach
+from leveret_core.errors import InvalidInput
 from leveret_core.hints import Hint, Hints
 from leveret_core.messages import (
     Alive,
-    Answer,
     Ask,
     Bye,
     Claim,
-    Claimed,
     Declare,
     Goodbye,
     Heartbeat,
     Hello,
-    MarredClaim,
     Refused,
     Unknown,
+    Unreadable,
     Welcome,
 )
+from leveret_core.messages.fields import one_line
 from leveret_core.payload_schema import schema_problems
-from leveret_core.retry import RetryPolicy
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database, columns, sql
 from leveret_core.store.declarations import declare_jobs
-from leveret_core.store.errors import is_unavailable
+from leveret_core.store.errors import is_data_error, is_unavailable
+from leveret_core.text import clean_json
+from leveret_dispatcher.claim_answers import Heard, answer_claims
+from leveret_dispatcher.refusals import Refusals
 from leveret_dispatcher.settlement import Ending, settle
+from leveret_dispatcher.standing import Standing, Standings, digest, worker_id
 
 log = logging.getLogger(__name__)
 
-_decode_policy = msgspec.json.Decoder(RetryPolicy).decode
 _MAX_TOLD = 20
 """Parts of a worker's schemas that are told in the log."""
 _GONE = "this worker is not known, or was declared lost"
+_STRANGER = "this worker is not known by this `secret`, or was declared lost"
+_UNPROVEN = "`secret` is missing: the one that the worker's hello had"
+_NO_ID = "`worker` must be a UUID, new for each boot"
+
+R = TypeVar("R", bound=messages.Request)
+Answering = Callable[[Sequence[R]], Awaitable[Sequence[messages.Reply | None]]]
 
 
 class ClaimDesk:
@@ -64,47 +67,90 @@ class ClaimDesk:
         self._hints = hints
         self._server = version("leveret")
         self._declaring = asyncio.Lock()
+        self._standings = Standings(database)
+        self.refusals = Refusals(database)
+        """What workers get wrong."""
 
     async def answer(self, requests: Sequence[messages.Request]) -> list[messages.Reply | None]:
-        """Replies in the order of `requests`; None where Postgres could not be asked: the worker asks again."""
+        """Replies in the order of `requests`; None where Postgres could not be asked: the worker asks again.
+
+        What is wrong with a request costs only that one: it is refused, and noted for the author of its worker.
+        """
         replies: list[messages.Reply | None] = [None] * len(requests)
-        claims = [(i, r) for i, r in enumerate(requests) if isinstance(r, Claim)]
-        beats = [(i, r) for i, r in enumerate(requests) if isinstance(r, Heartbeat)]
-        others = [(i, r) for i, r in enumerate(requests) if isinstance(r, Hello | Declare | Goodbye)]
 
-        async def single(index: int, request: Hello | Declare | Goodbye) -> None:
-            match request:
-                case Hello():
-                    replies[index] = await self._hello(request)
-                case Declare():
-                    replies[index] = await self._declare(request)
-                case Goodbye():
-                    replies[index] = await self._goodbye(request)
+        async def some(kinds: type[R], answer: Answering[R], *, apart: bool = False) -> None:
+            found = [(index, request) for index, request in enumerate(requests) if isinstance(request, kinds)]
+            groups = [[each] for each in found] if apart else [found] if found else []
+            await asyncio.gather(*(fill(group, answer) for group in groups))
 
-        async def many_claims() -> None:
-            for (index, _), reply in zip(claims, await self._claims([r for _, r in claims]), strict=True):
+        async def fill(group: Sequence[tuple[int, R]], answer: Answering[R]) -> None:
+            for (index, _), reply in zip(group, await self._apart([r for _, r in group], answer), strict=True):
                 replies[index] = reply
 
-        async def many_beats() -> None:
-            for (index, _), reply in zip(beats, await self._heartbeats([r for _, r in beats]), strict=True):
-                replies[index] = reply
-
-        work = [single(i, r) for i, r in others]
-        work += [many_claims()] if claims else []
-        work += [many_beats()] if beats else []
-        for outcome in await asyncio.gather(*work, return_exceptions=True):
-            if isinstance(outcome, Exception) and is_unavailable(outcome):
-                log.warning("claim desk: Postgres cannot be asked (%s: %s)", type(outcome).__name__, outcome)
-            elif isinstance(outcome, BaseException):
-                log.error("claim desk: a request failed", exc_info=outcome)
+        await asyncio.gather(
+            some(Heartbeat, self._heartbeats),
+            some(Claim, self._claims),
+            some(Hello, self._hellos, apart=True),
+            some(Declare, self._declares, apart=True),
+            some(Goodbye, self._goodbyes, apart=True),
+        )
         return replies
 
+    def refused(self, request: Unreadable) -> None:
+        """Note a request that could not be read."""
+        self.refusals.note(request.kind, request.worker, request.reason, name=request.name)
+
+    async def _apart(self, requests: Sequence[R], answer: Answering[R]) -> Sequence[messages.Reply | None]:
+        """The replies to all at once, or if the data of one of them breaks the statement, to each alone."""
+        try:
+            return await answer(requests)
+        except Exception as error:
+            if not is_data_error(error):
+                if is_unavailable(error):
+                    log.warning("claim desk: Postgres cannot be asked (%s: %s)", type(error).__name__, error)
+                else:
+                    log.exception("claim desk: a request failed")
+                return [None] * len(requests)
+            if len(requests) == 1:
+                return [self._refuse(requests[0], f"Postgres does not take it: {error}")]
+        return [reply for request in requests for reply in await self._apart([request], answer)]
+
+    def _refuse(self, request: messages.Request, reason: str) -> Refused:
+        name = request.name if isinstance(request, Hello) else ""
+        self.refusals.note(str(request.__struct_config__.tag), request.worker, reason, name=name)
+        return Refused(reason=one_line(reason))
+
+    def _stranger(self, request: messages.Request) -> messages.Reply:
+        """The reply to somebody who is not (any more) who he says."""
+        if worker_id(request.worker) is None:
+            return self._refuse(request, _NO_ID)
+        if not request.secret:
+            self._refuse(request, _UNPROVEN)
+            return Unknown(reason=_UNPROVEN)
+        return Unknown(reason=_STRANGER)
+
+    async def _known(self, request: messages.Request) -> bool:
+        return bool(await self._standings.of([request]))
+
+    async def _hellos(self, hellos: Sequence[Hello]) -> list[messages.Reply]:
+        return [await self._hello(hello) for hello in hellos]
+
+    async def _declares(self, declares: Sequence[Declare]) -> list[messages.Reply]:
+        return [await self._declare(each) for each in declares]
+
+    async def _goodbyes(self, goodbyes: Sequence[Goodbye]) -> list[messages.Reply]:
+        return [await self._goodbye(each) for each in goodbyes]
+
     async def _hello(self, hello: Hello) -> messages.Reply:
-        if (worker := _worker_id(hello.worker)) is None:
-            return Refused(reason="`worker` must be a UUID, new for each boot")
+        if (worker := worker_id(hello.worker)) is None:
+            return self._refuse(hello, _NO_ID)
+        try:
+            await asyncio.to_thread(self._standings.serves, [handler.pattern for handler in hello.handlers])
+        except InvalidInput as error:
+            return self._refuse(hello, str(error))
         for where, problem in await asyncio.to_thread(_unchecked, hello):
             log.warning("claim desk: worker %s (%s): %s %s", hello.name, worker, where, problem)
-        handlers = messages.encode(hello.handlers).decode()
+        handlers = clean_json(messages.encode(hello.handlers)).decode()
         known = await self._db.fetchval(
             "workers/hello",
             worker,
@@ -115,6 +161,7 @@ class ClaimDesk:
             hello.concurrency,
             handlers,
             self._settings.lease,
+            digest(hello.secret),
         )
         if known is None:
             return Unknown(reason=_GONE)
@@ -124,8 +171,8 @@ class ClaimDesk:
         return Welcome(lease=self._settings.lease, heartbeat=self._settings.heartbeat, server=self._server)
 
     async def _declare(self, declare: Declare) -> messages.Reply:
-        if (worker := _worker_id(declare.worker)) is None:
-            return Refused(reason="`worker` must be a UUID")
+        if (worker := worker_id(declare.worker)) is None or not await self._known(declare):
+            return self._stranger(declare)
         # One after the other: of workers that boot at once the first changes the jobs, and the others only look.
         async with self._declaring:
             declared, changes = await declare_jobs(
@@ -133,6 +180,8 @@ class ClaimDesk:
             )
         if declared is None:
             return Unknown(reason=_GONE)
+        for problem in declared.problems:
+            self.refusals.note("declare", declare.worker, problem)
         if changed := tuple(change.job_id for change in changes if change.changed):
             log.info("claim desk: worker %s declares %d jobs anew", worker, len(changed))
             self._hints.send(Hint("jobs", changed))
@@ -142,8 +191,9 @@ class ClaimDesk:
         return declared
 
     async def _goodbye(self, goodbye: Goodbye) -> messages.Reply:
-        if (worker := _worker_id(goodbye.worker)) is None:
-            return Refused(reason="`worker` must be a UUID")
+        if (worker := worker_id(goodbye.worker)) is None or not await self._known(goodbye):
+            # Also who has ended already: there is nothing to hand back.
+            return self._stranger(goodbye) if worker is None else Bye(released=0)
         async with self._db.transaction() as connection:
             # First the worker, so that nothing is claimed for it any more, then what it still holds.
             if await connection.fetchval(sql("workers/stop"), worker) is None:
@@ -158,9 +208,11 @@ class ClaimDesk:
         return Bye(released=len(held))
 
     async def _heartbeats(self, beats: Sequence[Heartbeat]) -> list[messages.Reply]:
-        ids = {beat.worker: _worker_id(beat.worker) for beat in beats}
-        rows = [(ids[b.worker], b.running, b.draining) for b in {b.worker: b for b in beats}.values() if ids[b.worker]]
-        renewed = await self._db.fetch("workers/heartbeat", *columns(rows, 3), self._settings.lease)
+        known = await self._standings.of(beats)
+        mine = {beat.worker: beat for beat in beats if (beat.worker, beat.secret) in known}
+        ids = {text: uuid.UUID(text) for text in mine}
+        rows = [(ids[beat.worker], beat.running, beat.draining) for beat in mine.values()]
+        renewed = await self._db.fetch("workers/heartbeat", *columns(rows, 3), self._settings.lease) if rows else []
         alive = {row["id"]: row["drain"] for row in renewed}
         cancel: dict[uuid.UUID, list[Ask]] = {}
         for row in renewed:
@@ -168,73 +220,29 @@ class ClaimDesk:
                 cancel.setdefault(row["id"], []).append(Ask(row["occurrence_id"], row["attempt"]))
         return [
             Alive(lease=self._settings.lease, cancel=cancel.get(worker, []), drain=alive[worker])
-            if (worker := ids[beat.worker]) is not None and worker in alive
-            else Unknown(reason=_GONE)
+            if (beat.worker, beat.secret) in known and (worker := ids[beat.worker]) in alive
+            else self._stranger(beat)
             for beat in beats
         ]
 
     async def _claims(self, claims: Sequence[Claim]) -> list[messages.Reply | None]:
-        asks = [(worker, a.occurrence, a.attempt) for c in claims if (worker := _worker_id(c.worker)) for a in c.asks]
-        asks.sort(key=lambda ask: ask[1])
-        history = sorted({id_ for c in claims if c.last_success for id_ in c.last_success})
-        succeeded: dict[int, datetime | None] = {}
-        async with self._db.connection() as connection:
-            given = await connection.fetch(sql("occurrences/claim"), *columns(asks, 3), timeout=5)
-            found = {row["id"]: row for row in given}
-            known = {row["worker_id"] for row in given}
-            others = sorted({ask[1] for ask in asks} - found.keys())
-            if others:
-                found |= {row["id"]: row for row in await connection.fetch(sql("occurrences/claimed"), others, timeout=5)}
-            if history:
-                # Only for the handlers that asked for it: the others cost no look at the job's past.
-                rows = await connection.fetch(sql("occurrences/last_success"), history, timeout=5)
-                succeeded = {row["id"]: row["last_success_at"] for row in rows}
-            if unseen := list({ask[0] for ask in asks} - known):
-                known |= {row["id"] for row in await connection.fetch(sql("workers/known"), unseen, timeout=5)}
-        if given:
-            reach("after_claim_commit")
-            self._hints.send(Hint("occurrences", tuple(row["id"] for row in given)))
-        replies: list[messages.Reply | None] = []
-        for claim in claims:
-            worker = _worker_id(claim.worker)
-            if worker is None or worker not in known:
-                replies.append(Unknown(reason=_GONE))
-                continue
-            answers = [_answer(ask, worker, found.get(ask.occurrence), succeeded.get(ask.occurrence)) for ask in claim.asks]
-            # An occurrence that another transaction held just now has no answer yet; the worker asks for it again.
-            given_answers = [a for a in answers if a is not None]
-            bad = claim.bad if isinstance(claim, MarredClaim) else []
-            given_answers += [Answer(occurrence=b.numbers[0], attempt=b.numbers[1], status="stale") for b in bad if b.numbers]
-            replies.append(Claimed(answers=given_answers, problems=[b.reason for b in bad]))
+        known = await self._standings.of(claims)
+
+        def heard(claim: Claim, standing: Standing) -> Heard:
+            return Heard(claim, uuid.UUID(claim.worker), standing)
+
+        mine = [(i, heard(c, standing)) for i, c in enumerate(claims) if (standing := known.get((c.worker, c.secret)))]
+        replies: list[messages.Reply | None] = [
+            self._stranger(c) if (c.worker, c.secret) not in known else None for c in claims
+        ]
+        if mine:
+            answered = await answer_claims(self._db, self._hints, [each for _, each in mine])
+            for (index, each), reply in zip(mine, answered, strict=True):
+                replies[index] = reply or Unknown(reason=_GONE)
+                if reply is not None and reply.problems:
+                    more = f" (and {len(reply.problems) - 1} more)" if len(reply.problems) > 1 else ""
+                    self.refusals.note("claim", each.claim.worker, reply.problems[0] + more)
         return replies
-
-
-def _answer(ask: Ask, worker: uuid.UUID, row: asyncpg.Record | None, last_success_at: datetime | None) -> Answer | None:
-    """The answer about one attempt, read from its row after the compare-and-set: the same one however often it is asked."""
-    if row is None:
-        return Answer(occurrence=ask.occurrence, attempt=ask.attempt, status="stale")
-    held = row["state"] in ("running", "cancelling") and row["worker_id"] == worker and row["attempt"] == ask.attempt
-    if not held:
-        if row["state"] == "pending" and row["attempt"] + 1 == ask.attempt:
-            return None
-        early = row["state"] in ("waiting", "retrying") and row["attempt"] < ask.attempt
-        return Answer(occurrence=ask.occurrence, attempt=ask.attempt, status="not_yet" if early else "stale")
-    return Answer(
-        occurrence=ask.occurrence,
-        attempt=ask.attempt,
-        status="granted",
-        token=str(row["claim_token"]),
-        type=row["type"],
-        job=row["job_name"],
-        job_id=row["job_id"],
-        job_version=row["job_version"],
-        payload=msgspec.Raw(row["payload"].encode()),
-        scheduled_for=row["scheduled_for"],
-        timeout=row["timeout"],
-        max_attempts=_decode_policy(row["retry"]).max_attempts,
-        checkpoint=UNSET if row["checkpoint"] is None else msgspec.Raw(row["checkpoint"].encode()),
-        last_success_at=last_success_at,
-    )
 
 
 def _unchecked(hello: Hello) -> list[tuple[str, str]]:
@@ -242,10 +250,3 @@ def _unchecked(hello: Hello) -> list[tuple[str, str]]:
     schemas = [(handler.pattern, handler.schema) for handler in hello.handlers if handler.schema is not None]
     problems = ((pattern, problem) for pattern, schema in schemas for problem in schema_problems(schema))
     return [(f"handler {pattern}: {p.field}", p.message) for pattern, p in islice(problems, _MAX_TOLD)]
-
-
-def _worker_id(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None

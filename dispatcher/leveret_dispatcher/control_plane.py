@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 
 from redis.asyncio import Redis
 
@@ -64,6 +65,11 @@ class ControlPlane:
         """The term this process holds, if it does."""
         return self._candidate.term if self._candidate else None
 
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How many requests of workers this process refused, by kind."""
+        return self._desk.refusals.counts
+
     async def start(self) -> None:
         """Serve claims and events, and stand for election. The broker may still be away.
 
@@ -72,7 +78,7 @@ class ControlPlane:
         """
         if self._candidate is not None:
             await self._own_database.start()
-        await self._broker.serve_claims(self._desk.answer)
+        await self._broker.serve_claims(self._desk.answer, self._desk.refused)
         await self._broker.consume_events(self._ingestor.ingest)
         if self._candidate is not None:
             self._standing = self._supervisor.keep("candidate", self._candidate.run)

@@ -7,6 +7,8 @@ for exactly one word and `#` for any number of words, none included (AMQP 0-9-1,
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import pairwise
 
 from leveret_core.errors import InvalidInput
 
@@ -97,3 +99,16 @@ def matches(pattern: str, job_type: str) -> bool:
         else:
             return False
     return all(rest == "#" for rest in wanted[at:])
+
+
+def expression_of(patterns: Iterable[str]) -> str:
+    """A regular expression that finds, behind a dot, the types that one of the patterns matches."""
+    alternatives = sorted({_expression(pattern) for pattern in patterns})
+    return f"^({'|'.join(alternatives)})$" if alternatives else "^$"
+
+
+def _expression(pattern: str) -> str:
+    words = {"*": r"\.[^.]+", "#": r"(\.[^.]+)*"}
+    # Of several `#` in a row one says as much.
+    kept = [word for word, after in pairwise([*pattern.split("."), ""]) if (word, after) != ("#", "#")]
+    return "".join(words.get(word, rf"\.{word}") for word in kept)

@@ -119,13 +119,15 @@ async def looks(connection: asyncpg.Connection[asyncpg.Record], worker: uuid.UUI
     claimed = await connection.fetch("select id, claim_token from occurrence where id = any($1) order by id", running)
     tokens = [row["claim_token"] for row in claimed]
     one = [1] * 100
+    named = await connection.fetch("select type from occurrence where id = any($1) order by id", pending)
+    types = [row["type"] for row in named]
     return [
         Look("Due jobs, as the scheduler locks them", "schedule/due", [500]),
         Look("When the next job is due", "schedule/next_due", []),
         Look("What an idle dispatcher asks every five seconds", "term/look", []),
         Look("What the publisher has to know", "occurrences/to_ring", []),
         Look("Doorbells of one type that nobody was told about", "occurrences/take_unrung", ["type.3", 500, 60.0]),
-        Look("A hundred claims", "occurrences/claim", [[worker] * 100, pending, one]),
+        Look("A hundred claims", "occurrences/claim", [[worker] * 100, pending, one, types]),
         Look("Locks for a hundred ends", "slots/lock_jobs", [running, []]),
         Look(
             "A hundred successes",

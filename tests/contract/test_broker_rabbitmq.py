@@ -34,7 +34,7 @@ pytestmark = pytest.mark.timeout(60)
 
 
 def doorbell(number: int, job_type: str = "sendemail.welcome") -> Doorbell:
-    return Doorbell(occurrence=number, attempt=1, type=job_type)
+    return Doorbell(occurrence=number + 1, attempt=1, type=job_type)
 
 
 class Taken(list[Delivery]):
@@ -52,7 +52,7 @@ class Taken(list[Delivery]):
 
     @property
     def numbers(self) -> list[int]:
-        return [delivery.doorbell.occurrence for delivery in self]
+        return [delivery.doorbell.occurrence - 1 for delivery in self]
 
 
 class Rabbit:
@@ -160,7 +160,7 @@ class Load:
             batch = [doorbell(next(self._numbers)) for _ in range(200)]
             outcomes = await self._server.publish(batch)
             self.confirmed += [
-                bell.occurrence for bell, outcome in zip(batch, outcomes, strict=True) if outcome is Published.CONFIRMED
+                bell.occurrence - 1 for bell, outcome in zip(batch, outcomes, strict=True) if outcome is Published.CONFIRMED
             ]
 
 

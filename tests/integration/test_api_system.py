@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from redis.asyncio import Redis
 
 from leveret_api import status
 from leveret_api.services import Services
+from leveret_core.messages import HandlerInfo, Hello, Unreadable
 from leveret_core.redis_clients import hints_client
 from leveret_core.store.database import Database
 from leveret_core.supervision import Steps
@@ -46,6 +48,42 @@ async def test_workers_are_listed_with_the_queues_of_their_handlers(api: Api, co
     assert (await api.ok("GET", "/workers"))["items"][0]["state"] == "lost"
     await api.db.pool.execute("update worker set stopped_at = now() - interval '2 hours'")
     assert (await api.ok("GET", "/workers"))["items"] == []
+
+
+async def test_a_worker_is_shown_with_its_schemas_and_mistakes_and_the_list_stays_small(api: Api, control: Control) -> None:
+    worker, refused = str(uuid.uuid4()), str(uuid.uuid4())
+    schema = {"type": "object", "description": "x" * 100_000}
+    handlers = [HandlerInfo(pattern="mail.*", concurrency=1, schema=schema, doc="Send.")]
+    hello = Hello(worker=worker, name="mails", host="h", pid=1, sdk="s", concurrency=1, handlers=handlers)
+    await control.desk.answer([hello])
+    control.desk.refused(Unreadable(kind="heartbeat", worker=worker, reason="Expected `int` >= 0 - at `$.running`"))
+    control.desk.refused(Unreadable(kind="hello", worker=refused, name="others", reason="Expected `int` >= 1 - at `$.pid`"))
+    await control.desk.refusals.keep()
+    answer = await api.http.get("/api/v1/workers")
+    assert len(answer.content) < 2_000
+    (listed,) = answer.json()["items"]
+    assert (listed["handlers"][0]["pattern"], listed["handlers"][0]["schema"]) == ("mail.*", None)
+    found = await api.ok("GET", f"/workers/{worker}")
+    assert (found["handlers"][0]["schema"], found["handlers"][0]["doc"]) == (schema, "Send.")
+    (mistake,) = found["refusals"]
+    assert (mistake["kind"], mistake["count"], "$.running" in mistake["reason"]) == ("heartbeat", 1, True)
+    assert "its hello was refused: Expected `int` >= 1" in (await api.refused("GET", f"/workers/{refused}", 404))[""]
+    assert "there is no worker" in (await api.refused("GET", f"/workers/{uuid.uuid4()}", 404))[""]
+
+
+async def test_jobs_are_told_by_whether_they_are_served_whatever_workers_announce(api: Api, control: Control) -> None:
+    await api.job("one", type="report.daily")
+    await control.worker()
+    many = [{"pattern": f"team{n}.*.{'x' * 150}", "concurrency": 1} for n in range(5000)]
+    bad = [{"pattern": "(", "concurrency": 1}, *many]
+    await control.db.pool.execute(
+        """insert into worker (id, name, host, pid, sdk, concurrency, handlers, lease_until)
+        values ($1, 'old', 'h', 1, 's', 1, $2::text::jsonb, now() + interval '1 minute')""",
+        *(uuid.uuid4(), json.dumps(bad)),
+    )
+    api.services.served.forget()
+    assert [job["name"] for job in (await api.ok("GET", "/jobs?served=true"))["items"]] == ["one"]
+    assert (await api.ok("GET", "/jobs?served=false"))["items"] == []
 
 
 async def test_the_dispatcher_is_nobody_until_a_term_begins(api: Api, control: Control) -> None:

@@ -172,17 +172,20 @@ async def test_a_handler_goes_on_from_its_checkpoint_skips_and_snoozes(
     assert found["snoozed_count"] == 1
 
 
-async def test_a_wrong_schedule_that_only_servers_can_judge_ends_the_worker_with_the_reason(
+async def test_a_wrong_schedule_that_only_servers_can_judge_is_told_where_one_looks_and_the_worker_serves(
     server: Server, start_leveret: StartLeveret, folder: Path
 ) -> None:
     worker = start_leveret("worker", "wrong", env=server.env, cwd=folder)
-    assert await asyncio.to_thread(worker.wait, 30) == 2
-    assert "the servers refuse jobs that the code declares" in worker.output()
-    assert "job report.daily: trigger.expression: hour: 61 is above 23" in worker.output()
-    assert "Traceback" not in worker.output()
+    wrong = "job report.daily: trigger.expression: hour: 61 is above 23"
+
+    async def told() -> None:
+        assert f"the servers refuse a job that the code declares: {wrong}" in worker.output()
+        (alive,) = (await server.ask("GET", "/workers"))["items"]
+        found = await server.ask("GET", f"/workers/{alive['id']}")
+        assert [(each["kind"], each["reason"]) for each in found["refusals"]] == [("declare", wrong)]
+
+    await eventually(told, timeout=30)
     assert (await server.ask("GET", "/jobs"))["items"] == []
-    (gone,) = (await server.ask("GET", "/workers"))["items"]
-    assert gone["state"] == "stopped"  # nobody waits for its lease
 
 
 async def test_a_lifespan_that_does_not_start_ends_the_worker_with_the_reason_and_its_traceback(

@@ -127,12 +127,20 @@ async def test_an_interval_keeps_its_anchor_however_often_it_is_declared(control
     assert (await job_row(control))["next_fire_at"] == first["next_fire_at"]
 
 
-async def test_a_job_made_by_hand_is_taken_over_by_the_code_that_declares_it(control: Control) -> None:
-    job_id = await control.job("report", type="report.daily")
-    assert await declare(control, await control.worker(), daily()) == ["updated"]
-    row = await job_row(control)
-    assert row["id"] == job_id
-    assert row["declaration"]
+async def test_code_leaves_a_job_alone_that_was_made_by_hand_and_the_others_are_made(control: Control) -> None:
+    await control.job("report", type="report.daily")
+    before = await job_row(control)
+    declare = Declare(worker=await control.worker(), jobs=[daily("one"), daily(), daily("two")])
+    (reply,) = await control.desk.answer([declare])
+    assert isinstance(reply, Declared)
+    by_hand = "was not made by code, which therefore leaves it alone; delete it, or declare another name"
+    assert reply.problems == [f"job report: {by_hand}"]
+    assert [(job.name, job.result) for job in reply.jobs] == [("one", "created"), ("two", "created")]
+    assert await job_row(control) == before
+    await jobs.delete_job(control.db, "report", actor="test")
+    (reply,) = await control.desk.answer([declare])
+    assert isinstance(reply, Declared)
+    assert [(job.name, job.result) for job in reply.jobs] == [("one", "unchanged"), ("report", "created"), ("two", "unchanged")]
 
 
 async def test_a_rolling_deploy_changes_the_job_once_whoever_restarts_meanwhile(control: Control) -> None:
@@ -187,11 +195,11 @@ async def test_a_job_deleted_by_hand_comes_back_while_code_declares_it(control: 
     assert await declare(control, worker, daily()) == ["created"]
 
 
-async def test_a_wrong_definition_is_told_in_full_and_stops_all(control: Control) -> None:
-    wrong = [daily("one"), daily("two", "0 61 * * *", priority=10), daily("one"), daily("7"), {"type": "x.*"}]
+async def test_a_wrong_definition_is_told_in_full_and_stops_no_other(control: Control) -> None:
+    wrong = [daily("one"), daily("two", "0 61 * * *", priority=10), daily("one"), daily("7"), {"type": "x.*"}, daily("three")]
     (reply,) = await control.desk.answer([Declare(worker=await control.worker(), jobs=wrong)])
     assert isinstance(reply, Declared)
-    assert reply.jobs == []
+    assert [(job.name, job.result) for job in reply.jobs] == [("three", "created")]
     assert reply.problems[:2] == [
         "job two: trigger.expression: hour: 61 is above 23",
         "job two: priority: must be a whole number from 0 to 9",
@@ -199,7 +207,7 @@ async def test_a_wrong_definition_is_told_in_full_and_stops_all(control: Control
     assert reply.problems[2] == "job one: is declared twice; give one of them another name="
     assert reply.problems[3].startswith("job 7: name: must begin with a letter")
     assert any("wildcard" in problem for problem in reply.problems)
-    assert await control.db.pool.fetchval("select count(*) from job") == 0
+    assert await control.db.pool.fetchval("select count(*) from job") == 1
 
 
 async def test_a_payload_over_the_limit_is_refused_as_over_rest(control: Control) -> None:

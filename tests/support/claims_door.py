@@ -8,15 +8,16 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from leveret_core.broker.claims_feed import Asked, ClaimsFeed, Desk
+from leveret_core.broker.claims_feed import Asked, ClaimsFeed
 from leveret_core.messages import Reply, encode
+from leveret_dispatcher.claim_desk import ClaimDesk
 
 
 class ClaimsDoor:
     """What is put in at once is one batch."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.feed = ClaimsFeed(desk)
+    def __init__(self, desk: ClaimDesk) -> None:
+        self.feed = ClaimsFeed(desk.answer, desk.refused)
 
     async def ask(self, *requests: dict[str, Any] | bytes, timeout: float = 10) -> list[Any]:
         """The replies as JSON, in the order of the requests; None where there was none."""
@@ -32,7 +33,7 @@ class ClaimsDoor:
 
 
 @asynccontextmanager
-async def claims_door(desk: Desk) -> AsyncGenerator[ClaimsDoor]:
+async def claims_door(desk: ClaimDesk) -> AsyncGenerator[ClaimsDoor]:
     door = ClaimsDoor(desk)
     running = asyncio.create_task(door.feed.run())
     try:

@@ -88,7 +88,7 @@ class FakeServers:
         self.problems: list[str] = []
         self.superseded: set[str] = set()
         self.unknown: set[str] = set()
-        self.answers: dict[Key, Literal["stale", "not_yet", "busy"]] = {}
+        self.answers: dict[Key, Literal["stale", "not_yet", "busy", "cancelled"]] = {}
         self.cancel: list[Ask] = []
         self.drain: set[str] = set()
         self.requests: list[Request] = []
@@ -208,7 +208,8 @@ class FakeServers:
             if status == "busy":
                 continue
             if status is not None:
-                yield Answer(occurrence=ask.occurrence, attempt=ask.attempt, status=status)
+                token = f"token-{key[0]}-{key[1]}" if status == "cancelled" else ""
+                yield Answer(occurrence=ask.occurrence, attempt=ask.attempt, status=status, token=token)
                 continue
             details: dict[str, Any] = {"job": "a-job", "scheduled_for": datetime(2026, 1, 1, tzinfo=UTC)}
             details |= self._details.get(key, {})

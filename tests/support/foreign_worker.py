@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import signal
 import socket
 import sys
@@ -39,7 +40,7 @@ CONTROL_ARGUMENTS: dict[str, Any] = {
 class ForeignWorker:
     def __init__(self, url: str, pattern: str, queue: str) -> None:
         self.url, self.pattern, self.queue = url, pattern, queue
-        self.id = str(uuid.uuid4())
+        self.id, self.secret = str(uuid.uuid4()), secrets.token_urlsafe()
         self.lease_until = 0.0
         self.heartbeat = 5.0
         self.replies: dict[str, asyncio.Future[Any]] = {}
@@ -96,7 +97,7 @@ class ForeignWorker:
             number = str(uuid.uuid4())
             self.replies[number] = asyncio.get_running_loop().create_future()
             message = aio_pika.Message(
-                json.dumps({"worker": self.id, "v": 1, **body}).encode(),
+                json.dumps({"worker": self.id, "secret": self.secret, "v": 1, **body}).encode(),
                 content_type="application/json",
                 correlation_id=number,
                 reply_to="amq.rabbitmq.reply-to",
@@ -141,7 +142,8 @@ class ForeignWorker:
         doorbell = json.loads(message.body)
         key = doorbell["occurrence"], doorbell["attempt"]
         while True:
-            claimed = await self.request({"kind": "claim", "asks": [list(key)], "last_success": [key[0]]})
+            about = {"types": [doorbell["type"]], "last_success": [key[0]]}
+            claimed = await self.request({"kind": "claim", "asks": [list(key)], **about})
             assert claimed["kind"] == "claimed", claimed
             if claimed["answers"]:
                 break
@@ -151,6 +153,9 @@ class ForeignWorker:
             self.running[key] = asyncio.create_task(self.attempt(answer))
             await self.running[key]
             del self.running[key]
+        elif answer["status"] == "cancelled" and key not in self.running:
+            end = {"occurrence": key[0], "attempt": key[1], "token": answer["token"], "seq": 1}
+            await self.send({"kind": "finished", **end, "outcome": "cancelled", "duration": 0.0})
         await message.ack()
 
     async def attempt(self, answer: dict[str, Any]) -> None:

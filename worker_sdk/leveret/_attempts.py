@@ -154,20 +154,21 @@ class Attempts:
             self._forget(lane.waiting.popleft(), self.settling.requeue)
 
     def _ask(self, held: Held) -> None:
-        self.claims.ask(held.key, last_success=held.lane.handler.last_success)
+        self.claims.ask(held.key, held.type, last_success=held.lane.handler.last_success)
 
     def _answered(self, answer: Answer) -> None:
         held = self._held[answer.occurrence, answer.attempt]
-        if answer.status != "granted":
-            self._forget(held, self.settling.ack)
-            self.lanes.refuse(held.lane)
-            return
-        if not self._first_grant(answer):
+        if answer.status not in ("granted", "cancelled") or not self._first_grant(answer):
             self._forget(held, self.settling.ack)
             self.lanes.refuse(held.lane)
             return
         held.answer = answer
         held.worker = self._membership.id
+        if answer.status == "cancelled":
+            # It was granted, which nobody here heard of, and cancelled since: only this worker can say that it has ended.
+            self._end_unrun(held, "cancelled")
+            self.lanes.refuse(held.lane)
+            return
         held.granted_at = time.monotonic()
         if self._closing:
             self._end_unrun(held, "released")
@@ -192,7 +193,9 @@ class Attempts:
         return True
 
     def _hand_back(self, answer: Answer) -> None:
-        self.events.finish(self._membership.id, _unrun(answer, "released"))
+        # Also one that was cancelled since: the servers know, and end it so.
+        if self._first_grant(answer):
+            self.events.finish(self._membership.id, _unrun(answer, "released"))
 
     def _start(self, held: Held) -> None:
         answer, handler = held.answer, held.lane.handler

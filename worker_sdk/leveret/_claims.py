@@ -62,13 +62,13 @@ class Claims:
         self._on_unclaimed = on_unclaimed
         self._on_unknown = on_unknown
         self._room = room
-        self._asks: dict[Key, bool] = {}
-        """Whether each wants the last success of its job."""
+        self._asks: dict[Key, tuple[str, bool]] = {}
+        """The type of each, and whether it wants the last success of its job."""
         self._wake = asyncio.Event()
 
-    def ask(self, key: Key, *, last_success: bool = False) -> None:
+    def ask(self, key: Key, job_type: str, *, last_success: bool = False) -> None:
         """Ask for an attempt, and for the last success of its job if that is wanted; asking twice is asking once."""
-        self._asks[key] = last_success
+        self._asks[key] = job_type, last_success
         self._wake.set()
 
     def forget(self, key: Key) -> None:
@@ -99,13 +99,18 @@ class Claims:
                 self._wake.set()
 
     async def _request(self, keys: list[Key]) -> None:
-        worker = self._membership.id
+        worker, _, secret = self._membership.incarnation
         clock = asyncio.get_running_loop().time
         sent_at = clock()
         try:
-            asks = [Ask(*key) for key in keys]
-            history = [key[0] for key in keys if self._asks[key]]
-            reply = await self._broker.request(Claim(worker=worker, asks=asks, last_success=history or UNSET), self._timeout)
+            claim = Claim(
+                worker=worker,
+                secret=secret,
+                asks=[Ask(*key) for key in keys],
+                types=[self._asks[key][0] for key in keys],
+                last_success=[key[0] for key in keys if self._asks[key][1]] or UNSET,
+            )
+            reply = await self._broker.request(claim, self._timeout)
         except BrokerUnavailable as error:
             log.info("%d claims were not answered, asking again (%s)", len(keys), error)
             await asyncio.sleep(random.uniform(*RETRY_PAUSE))
@@ -122,7 +127,7 @@ class Claims:
                     if key in self._asks:
                         del self._asks[key]
                         self._on_answer(answer)
-                    elif answer.status == "granted":
+                    elif answer.status in ("granted", "cancelled"):
                         self._on_unclaimed(answer)
                 unanswered = [key for key in keys if key in self._asks]
                 if unanswered:

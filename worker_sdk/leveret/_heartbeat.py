@@ -124,7 +124,7 @@ class Pulse:
     async def _watch(self) -> None:
         told = ""
         while True:
-            worker, lease = self._membership.incarnation
+            worker, lease, _ = self._membership.incarnation
             remaining = lease.remaining
             if self._membership.joined.is_set() and remaining <= 0 and told != worker:
                 told = worker
@@ -150,9 +150,15 @@ class Pulse:
             await asyncio.sleep(pause * random.uniform(0.9, 1.0))
 
     async def _renew(self, broker: WorkerBroker) -> bool:
-        (worker, lease), condition = self._membership.incarnation, self._condition()
+        (worker, lease, secret), condition = self._membership.incarnation, self._condition()
         sent_at = boot_time()
-        heartbeat = Heartbeat(worker=worker, running=condition.running, loop_lag=self._measure(), draining=condition.draining)
+        heartbeat = Heartbeat(
+            worker=worker,
+            secret=secret,
+            running=condition.running,
+            loop_lag=self._measure(),
+            draining=condition.draining,
+        )
         try:
             reply = await broker.request(heartbeat, min(TIMEOUT, self._membership.heartbeat))
         except Exception as error:

@@ -20,6 +20,7 @@ class Held:
     """An attempt that was rung for: waiting, asked for, granted, running, or reported and not yet confirmed.
 
     Attributes:
+        type: the job's, as the doorbell says.
         deliveries: its doorbells that are not settled yet; more than one when it was rung again.
         settled: doorbells are acknowledged as they come, because the claim in Postgres protects the attempt.
         over: it has ended as far as this worker goes; only the confirmation of its last event may be missing.
@@ -28,10 +29,11 @@ class Held:
         granted_at: when the answer came, by the same clock.
     """
 
-    __slots__ = ("answer", "deliveries", "granted_at", "key", "lane", "over", "run", "rung_at", "settled", "worker")
+    __slots__ = ("answer", "deliveries", "granted_at", "key", "lane", "over", "run", "rung_at", "settled", "type", "worker")
 
     def __init__(self, key: Key, lane: Lane, delivery: Delivery) -> None:
         self.key = key
+        self.type = delivery.doorbell.type
         self.lane = lane
         self.deliveries = [delivery]
         self.settled = False

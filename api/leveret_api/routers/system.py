@@ -13,7 +13,7 @@ from leveret_api import plain
 from leveret_api.metrics import CONTENT_TYPE, Metrics
 from leveret_api.openapi import refusals
 from leveret_api.routers.parameters import ACTOR
-from leveret_api.schemas.system import Alive, Dispatcher, Health, Overview, ServiceStates, Worker, WorkerList
+from leveret_api.schemas.system import Alive, Dispatcher, Health, Overview, ServiceStates, Worker, WorkerDetails, WorkerList
 from leveret_api.schemas.types import JobTypeList
 from leveret_api.services import ServicesDep
 from leveret_api.status import Status
@@ -28,6 +28,12 @@ router = APIRouter(tags=["system"])
 async def list_workers(services: ServicesDep) -> WorkerList:
     """List workers: those that live, and those that went within the last hour."""
     return WorkerList(items=[Worker.of(row) for row in await reads.list_workers(services.database)])
+
+
+@router.get("/api/v1/workers/{id}", operation_id="getWorker", responses=refusals(404))
+async def read_worker(worker_id: Annotated[UUID, Path(alias="id")], services: ServicesDep) -> WorkerDetails:
+    """Read a worker, with what it got wrong: requests that were refused, and events that were set aside."""
+    return WorkerDetails.told(*await reads.get_worker(services.database, worker_id))
 
 
 @router.get("/api/v1/types", operation_id="listTypes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -52,8 +53,31 @@ class Worker(BaseModel):
         return cls.model_validate(dict(row) | {"handlers": handlers})
 
 
+class Refusal(BaseModel):
+    """Something that a worker got wrong, however often."""
+
+    kind: str = Field(description="What it sent: a `hello`, `declare`, `claim`, `heartbeat`, `goodbye`, or an `event`.")
+    reason: str = Field(description="What is wrong with it; names the field.", examples=["Expected `int` >= 1 - at `$.pid`"])
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+class WorkerDetails(Worker):
+    """A worker with all that its handlers tell, and what it got wrong."""
+
+    refusals: list[Refusal] = Field(description="The latest first; only the latest are kept.")
+
+    @classmethod
+    def told(cls, row: asyncpg.Record, refusals: Sequence[asyncpg.Record]) -> WorkerDetails:
+        """The worker in a row of `workers/one`, with rows of `workers/refusals`."""
+        return cls(
+            **Worker.of(row).model_dump(by_alias=True), refusals=[Refusal.model_validate(dict(each)) for each in refusals]
+        )
+
+
 class WorkerList(BaseModel):
-    """Workers that live, and those that went within the last hour."""
+    """Workers that live, and those that went within the last hour. Their handlers come without `schema` and `doc`."""
 
     items: list[Worker]
 

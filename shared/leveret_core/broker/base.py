@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from leveret_core.messages import Control, Doorbell, Reply, Request
+from leveret_core.messages import Control, Doorbell, Reply, Request, Unreadable
 
 
 class Published(Enum):
@@ -61,8 +61,13 @@ class ServerBroker(Protocol):
         """Publish all, pipelined, and wait for the broker's word on each; never raises for a single one."""
         ...
 
-    async def serve_claims(self, desk: Callable[[Sequence[Request]], Awaitable[Sequence[Reply | None]]]) -> None:
-        """Hand batches of requests to `desk`, one at a time, and send its replies (None: no reply, the worker asks again).
+    async def serve_claims(
+        self,
+        desk: Callable[[Sequence[Request]], Awaitable[Sequence[Reply | None]]],
+        refused: Callable[[Unreadable], None] = ...,
+    ) -> None:
+        """Hand batches of requests to `desk`, each of one kind, and send its replies (None: no reply, the worker asks
+        again). Those that cannot be read are refused, and told to `refused`.
 
         Returns at once; survives reconnects until `stop`. When `desk` raises, its batch gets no replies.
         """

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from leveret_core.broker.inbox import Inbox
-from leveret_core.messages import Refused, Reply, Request, Unreadable, take_request
+from leveret_core.messages import Claim, Declare, Heartbeat, Refused, Reply, Request, Unreadable, take_request
 from leveret_core.supervision import Steps
 
 logger = logging.getLogger("leveret.broker")
 
-PREFETCH = 64
+PREFETCH = 256
 """Requests held here at once, at most."""
 BATCH = 32
 """Requests handed to the desk at once, at most."""
 STEP_LIMIT = 60.0
 """Seconds a batch may take; the desk's statements have time limits of their own, of seconds."""
+MAX_DECLARATIONS = 32
+"""Declarations that wait for their turn, at most; others get no reply, and are sent again when their workers have waited."""
 
 Desk = Callable[[Sequence[Request]], Awaitable[Sequence[Reply | None]]]
 
@@ -30,41 +33,81 @@ class Asked:
     answer: Callable[[Reply | None], Awaitable[None]]
 
 
+def log_refused(request: Unreadable) -> None:
+    """Say in the log that a request could not be read."""
+    whose = f"{request.kind or 'request'} of worker {request.name} ({request.worker})"
+    logger.warning("a %s cannot be read and is refused: %s", whose, request.reason)
+
+
 class ClaimsFeed:
-    """Feeds `desk` with what is in `inbox`, one batch at a time.
+    """Feeds `desk` with what is in `inbox`: heartbeats, claims, declarations and all else on lanes of their own, so that none
+    waits for what takes longer. A batch is of one kind.
 
     When the desk raises, its requests stay without an answer: the workers ask again, and get the same answer as now.
+
+    Args:
+        desk: answers requests.
+        refused: hears of those that cannot be read; they are refused here.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, refused: Callable[[Unreadable], None] = log_refused) -> None:
         self.inbox: Inbox[Asked] = Inbox()
         self.steps = Steps("claims", STEP_LIMIT)
+        """Of the lane of claims."""
         self._desk = desk
+        self._refused = refused
         self._fails = False
+        self._beats, self._claims, self._declarations, self._others = _Lane(BATCH), _Lane(BATCH), _Lane(1), _Lane(1, abreast=4)
+        self._lanes = (self._beats, self._claims, self._declarations, self._others)
 
     async def run(self) -> None:
         """Answer requests until `stop`."""
-        while batch := await self.inbox.take(BATCH):
-            self.steps.begin()
-            readable: list[Asked] = []
-            requests: list[Request] = []
-            for asked in batch:
-                request = take_request(asked.body)
-                if isinstance(request, Unreadable):
-                    whose = f"{request.kind or 'request'} of worker {request.name} ({request.worker})"
-                    logger.warning("a %s cannot be read and is refused: %s", whose, request.reason)
-                    await self._answer(asked, Refused(reason=request.reason))
-                else:
-                    requests.append(request)
-                    readable.append(asked)
-            if requests:
-                for asked, reply in zip(readable, await self._ask(requests), strict=True):
-                    await self._answer(asked, reply)
-            self.steps.rest()
+        async with asyncio.TaskGroup() as group:
+            for lane in self._lanes:
+                for _ in range(lane.abreast):
+                    group.create_task(self._serve(lane))
+            while batch := await self.inbox.take(BATCH):
+                for asked in batch:
+                    await self._sort(asked)
+                await asyncio.sleep(0)
+            for lane in self._lanes:
+                lane.waiting.close()
 
     def stop(self) -> None:
-        """End `run` after the batch that it is at."""
+        """End `run` after the batches that it is at."""
         self.inbox.close()
+
+    def forget(self) -> None:
+        """Forget what waits: its connection is gone, and the broker brings it again."""
+        self.inbox.clear()
+        for lane in self._lanes:
+            lane.waiting.clear()
+
+    async def _sort(self, asked: Asked) -> None:
+        request = take_request(asked.body)
+        match request:
+            case Unreadable():
+                self._refused(request)
+                await self._answer(asked, Refused(reason=request.reason))
+            case Declare() if len(self._declarations.waiting) >= MAX_DECLARATIONS:
+                await self._answer(asked, None)
+            case Heartbeat():
+                self._beats.waiting.put((asked, request))
+            case Claim():
+                self._claims.waiting.put((asked, request))
+            case Declare():
+                self._declarations.waiting.put((asked, request))
+            case _:
+                self._others.waiting.put((asked, request))
+
+    async def _serve(self, lane: _Lane) -> None:
+        while batch := await lane.waiting.take(lane.size):
+            if lane is self._claims:
+                self.steps.begin()
+            for (asked, _), reply in zip(batch, await self._ask([request for _, request in batch]), strict=True):
+                await self._answer(asked, reply)
+            if lane is self._claims:
+                self.steps.rest()
 
     async def _answer(self, asked: Asked, reply: Reply | None) -> None:
         try:
@@ -74,7 +117,8 @@ class ClaimsFeed:
 
     async def _ask(self, requests: Sequence[Request]) -> Sequence[Reply | None]:
         try:
-            replies = await self._desk(requests)
+            async with asyncio.timeout(STEP_LIMIT):
+                replies = await self._desk(requests)
             if len(replies) != len(requests):
                 raise ValueError(f"{len(replies)} replies to {len(requests)} requests")
         except Exception:
@@ -86,3 +130,12 @@ class ClaimsFeed:
             logger.info("the claim desk answers again")
         self._fails = False
         return replies
+
+
+class _Lane:
+    """Requests that wait for the same kind of work: `size` in a batch, at most, and `abreast` batches at a time."""
+
+    def __init__(self, size: int, *, abreast: int = 1) -> None:
+        self.size = size
+        self.abreast = abreast
+        self.waiting: Inbox[tuple[Asked, Request]] = Inbox()

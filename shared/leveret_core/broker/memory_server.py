@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from leveret_core.broker.base import EventMessage, Published
 from leveret_core.broker.claims_feed import PREFETCH as CLAIMS_PREFETCH
-from leveret_core.broker.claims_feed import Asked, ClaimsFeed, Desk
+from leveret_core.broker.claims_feed import Asked, ClaimsFeed, Desk, log_refused
 from leveret_core.broker.events_feed import PREFETCH as EVENTS_PREFETCH
 from leveret_core.broker.events_feed import Arrived, EventsFeed, Ingest
 from leveret_core.broker.feeds import Feeds
 from leveret_core.broker.memory_hub import MemoryHub, Waiting
 from leveret_core.broker.memory_queue import MemoryConsumer
 from leveret_core.errors import BrokerUnavailable
-from leveret_core.messages import Control, Doorbell, Reply, decode_reply, encode
+from leveret_core.messages import Control, Doorbell, Reply, Unreadable, decode_reply, encode
 from leveret_core.patterns import matches
 from leveret_core.supervision import Supervisor
 
@@ -54,9 +54,9 @@ class MemoryServerBroker:
             return [Published.UNKNOWN] * len(doorbells)
         return [self._publish(doorbell) for doorbell in doorbells]
 
-    async def serve_claims(self, desk: Desk) -> None:
-        """Hand batches of requests to `desk`, one at a time, and send its replies. Returns at once."""
-        feed = ClaimsFeed(desk)
+    async def serve_claims(self, desk: Desk, refused: Callable[[Unreadable], None] = log_refused) -> None:
+        """Hand batches of requests to `desk`, and send its replies; see `ClaimsFeed`. Returns at once."""
+        feed = ClaimsFeed(desk, refused)
 
         def deliver(number: int, waiting: Waiting) -> None:
             async def answer(reply: Reply | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from aiormq.abc import DeliveredMessage
@@ -15,7 +15,7 @@ from leveret_core import topology
 from leveret_core.broker.acknowledger import Acknowledger
 from leveret_core.broker.base import EventMessage, Published
 from leveret_core.broker.claims_feed import PREFETCH as CLAIMS_PREFETCH
-from leveret_core.broker.claims_feed import Asked, ClaimsFeed, Desk
+from leveret_core.broker.claims_feed import Asked, ClaimsFeed, Desk, log_refused
 from leveret_core.broker.events_feed import PREFETCH as EVENTS_PREFETCH
 from leveret_core.broker.events_feed import Arrived, EventsFeed, Ingest
 from leveret_core.broker.feeds import Feeds
@@ -25,7 +25,7 @@ from leveret_core.broker.rabbitmq_errors import CONNECTION_LOST, closing_is_an_e
 from leveret_core.broker.rabbitmq_link import Link
 from leveret_core.broker.rabbitmq_requests import REPLY_TO
 from leveret_core.errors import BrokerUnavailable
-from leveret_core.messages import Control, Doorbell, Reply, encode
+from leveret_core.messages import Control, Doorbell, Reply, Unreadable, encode
 from leveret_core.supervision import Supervisor
 
 logger = logging.getLogger("leveret.broker")
@@ -98,9 +98,9 @@ class RabbitServerBroker:
             return [Published.UNKNOWN] * len(messages)
         return await publisher.publish(messages, deadline - clock())
 
-    async def serve_claims(self, desk: Desk) -> None:
-        """Hand batches of requests to `desk`, one at a time, and send its replies. Returns at once."""
-        feed = ClaimsFeed(desk)
+    async def serve_claims(self, desk: Desk, refused: Callable[[Unreadable], None] = log_refused) -> None:
+        """Hand batches of requests to `desk`, and send its replies; see `ClaimsFeed`. Returns at once."""
+        feed = ClaimsFeed(desk, refused)
         self._claims.keep("queue leveret.claims", partial(_consume_claims, feed=feed))
         self._consume(self._claims, feed)
 
@@ -170,7 +170,7 @@ async def _consume_claims(link: Link, *, feed: ClaimsFeed) -> None:
     channel = await link.channel(prefetch=CLAIMS_PREFETCH)
     acks = Acknowledger(channel)
     link.before_close(acks.flush)
-    link.on_end(feed.inbox.clear)
+    link.on_end(feed.forget)
 
     def arrived(message: DeliveredMessage) -> None:
         async def answer(reply: Reply | None) -> None:

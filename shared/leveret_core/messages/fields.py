@@ -36,6 +36,9 @@ Token: TypeAlias = Annotated[str, Meta(max_length=36, pattern=ONE_LINE)]
 Name: TypeAlias = Annotated[str, Meta(max_length=MAX_NAME, pattern=ONE_LINE)]
 GivenName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=ONE_LINE)]
 """A name that may not be empty."""
+Secret: TypeAlias = Annotated[str, Meta(min_length=16, max_length=MAX_NAME, pattern=ONE_LINE)]
+MaybeSecret: TypeAlias = Annotated[str, Meta(max_length=MAX_NAME, pattern=ONE_LINE)]
+"""Empty where it was left out, which is no worker's secret."""
 
 WORDS = {ONE_LINE: "without control characters and line breaks"}
 """What the regular expressions mean, for people."""

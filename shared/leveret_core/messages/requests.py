@@ -14,9 +14,11 @@ from leveret_core.messages.fields import (
     AttemptNumber,
     Count,
     GivenName,
+    MaybeSecret,
     Name,
     OccurrenceId,
     Seconds,
+    Secret,
     Slots,
     WorkerId,
 )
@@ -49,7 +51,7 @@ class HandlerInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="hello"):
-    """The first words of a worker incarnation; repeated after `Unknown`."""
+    """The first words of a worker incarnation. A repeated one is the same in all: other handlers want a new id."""
 
     worker: WorkerId
     name: GivenName
@@ -58,6 +60,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="he
     sdk: Name
     concurrency: Slots
     handlers: Annotated[list[HandlerInfo], Meta(min_length=1, max_length=MAX_HANDLERS)]
+    secret: Secret = ""
+    """Chosen by the worker for this incarnation, and told to nobody else: what it asks later carries it too. Needed."""
     v: int = PROTOCOL_VERSION
 
 
@@ -83,7 +87,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="cl
     asks: Annotated[list[Ask], Meta(max_length=MAX_ASKS)]
     last_success: Annotated[list[OccurrenceId], Meta(max_length=MAX_ASKS)] | UnsetType = UNSET
     """Occurrences among the asks whose handlers want to know about the last success of their job."""
+    types: Annotated[list[GivenName], Meta(max_length=MAX_ASKS)] | UnsetType = UNSET
+    """The types of the asks, in their order, as their doorbells say; spares the servers a look at each occurrence."""
+    secret: MaybeSecret = ""
     v: int = PROTOCOL_VERSION
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.types, UnsetType) and len(self.types) != len(self.asks):
+            raise ValueError(f"{len(self.types)} types for {len(self.asks)} asks")
 
 
 class MarredClaim(Claim, frozen=True, kw_only=True, tag="claim"):
@@ -99,6 +110,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     running: Count
     loop_lag: Seconds = 0.0
     draining: bool = False
+    secret: MaybeSecret = ""
     v: int = PROTOCOL_VERSION
 
 
@@ -106,6 +118,7 @@ class Goodbye(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """The incarnation ends. What it still holds is handed back without charging the attempt."""
 
     worker: WorkerId
+    secret: MaybeSecret = ""
     v: int = PROTOCOL_VERSION
 
 
@@ -114,6 +127,7 @@ class Declare(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
     worker: WorkerId
     jobs: list[dict[str, Any]]
+    secret: MaybeSecret = ""
     v: int = PROTOCOL_VERSION
 
 

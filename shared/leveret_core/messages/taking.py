@@ -6,11 +6,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from leveret_core.messages.codec import BadMessage, decode_request, in_words
-from leveret_core.messages.fields import MAX_ASKS, OccurrenceId, WorkerId, one_line
-from leveret_core.messages.requests import Ask, BadAsk, MarredClaim, Request
+from leveret_core.messages.fields import MAX_ASKS, GivenName, MaybeSecret, OccurrenceId, WorkerId, one_line
+from leveret_core.messages.requests import Ask, BadAsk, Hello, MarredClaim, Request
 from leveret_core.messages.version import PROTOCOL_VERSION
 
-MAX_REQUEST_BYTES = {"hello": 256 * 1024, "declare": 8 * 1024 * 1024}
+MAX_REQUEST_BYTES = {"hello": 256 * 1024, "claim": 256 * 1024, "declare": 8 * 1024 * 1024}
 """Bytes of a request, at most, by its kind; of the others `MAX_SMALL_BYTES`."""
 MAX_SMALL_BYTES = 64 * 1024
 
@@ -36,6 +36,8 @@ class _Loose(msgspec.Struct, frozen=True, kw_only=True):
     worker: WorkerId
     asks: list[msgspec.Raw]
     last_success: list[msgspec.Raw] | UnsetType = UNSET
+    types: list[msgspec.Raw] | UnsetType = UNSET
+    secret: MaybeSecret = ""
     v: int = PROTOCOL_VERSION
 
 
@@ -43,6 +45,7 @@ _head = msgspec.json.Decoder(_Head)
 _text = msgspec.json.Decoder(str)
 _loose = msgspec.json.Decoder(_Loose)
 _ask = msgspec.json.Decoder(Ask)
+_type: msgspec.json.Decoder[str] = msgspec.json.Decoder(GivenName)
 _numbers = msgspec.json.Decoder(tuple[int, int])
 _id: msgspec.json.Decoder[int] = msgspec.json.Decoder(OccurrenceId)
 
@@ -59,7 +62,10 @@ def take_request(body: bytes) -> Request | Unreadable:
             reason = f"{len(body)} bytes; a {head.kind or 'request'} has at most {limit}"
             return msgspec.structs.replace(head, reason=reason)
     try:
-        return decode_request(body)
+        request = decode_request(body)
+        if not isinstance(request, Hello) or request.secret:
+            return request
+        reason = "Object missing required field `secret`"
     except BadMessage as error:
         reason = str(error)
     head = _head_of(body)
@@ -80,17 +86,33 @@ def _piecemeal(body: bytes) -> MarredClaim:
         raise BadMessage(f"protocol version {loose.v}; this side speaks {PROTOCOL_VERSION}")
     if len(loose.asks) > MAX_ASKS:
         raise BadMessage(f"{len(loose.asks)} asks; a claim has at most {MAX_ASKS} - at `$.asks`")
+    told = [None] * len(loose.asks) if isinstance(loose.types, UnsetType) else loose.types
+    if len(told) != len(loose.asks):
+        raise BadMessage(f"{len(told)} types for {len(loose.asks)} asks - at `$.types`")
     asks: list[Ask] = []
+    types: list[str] = []
     bad: list[BadAsk] = []
-    for position, raw in enumerate(loose.asks):
+    for position, (raw, job_type) in enumerate(zip(loose.asks, told, strict=True)):
+        field = "asks"
         try:
-            asks.append(_ask.decode(raw))
+            ask = _ask.decode(raw)
+            field = "types"
+            if job_type is not None:
+                types.append(_type.decode(job_type))
+            asks.append(ask)
         except _FAILURES as error:
-            bad.append(BadAsk(position, in_words(error).replace("`$", f"`$.asks[{position}]"), _numbers_of(raw)))
+            bad.append(BadAsk(position, in_words(error).replace("`$", f"`$.{field}[{position}]"), _numbers_of(raw)))
     known = {ask.occurrence for ask in asks}
     wanted = () if isinstance(loose.last_success, UnsetType) else loose.last_success
     history = [id_ for raw in wanted if (id_ := _id_of(raw)) in known]
-    return MarredClaim(worker=loose.worker, asks=asks, last_success=history or UNSET, bad=bad)
+    return MarredClaim(
+        worker=loose.worker,
+        secret=loose.secret,
+        asks=asks,
+        types=UNSET if loose.types is UNSET else types,
+        last_success=history or UNSET,
+        bad=bad,
+    )
 
 
 def _head_of(body: bytes) -> Unreadable:

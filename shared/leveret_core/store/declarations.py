@@ -8,20 +8,26 @@ in force any more. So a rolling deploy changes each job once, however often its 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from leveret_core.errors import InvalidInput, Problem
+from leveret_core.errors import Conflict, InvalidInput, Problem
 from leveret_core.job_definition import JobDefinition, define
 from leveret_core.messages import Declared, DeclaredJob
+from leveret_core.messages.fields import MAX_NAME, one_line
 from leveret_core.store.database import Database, sql
+from leveret_core.store.errors import is_data_error
 from leveret_core.store.jobs import Change, put_in
 
 MAX_JOBS = 1_000
 """Jobs that one worker may declare."""
+BY_HAND = "was not made by code, which therefore leaves it alone; delete it, or declare another name"
+BREATH = 50
+"""Definitions that are looked at before others get a turn of the event loop."""
 
 
 async def declare_jobs(
@@ -36,14 +42,14 @@ async def declare_jobs(
         actor: for the audit.
 
     Returns:
-        The answer to the worker, None when it is not known or has ended; and what has changed. A wrong definition stops all.
+        The answer to the worker, None when it is not known or has ended; and what has changed. A job whose definition is wrong,
+        or that code may not change, is a problem and stays as it is; the others are made true.
     """
-    definitions, problems = _definitions(jobs, payload_limit)
-    digests = {values["name"]: digest_of(values) for values in jobs} if not problems else {}
+    definitions, problems = await _definitions(jobs, payload_limit)
+    named = {definition.name for definition in definitions}
+    digests = {values["name"]: digest_of(values) for values in jobs if values.get("name") in named}
     if await db.fetchval("workers/declare", worker, sorted(digests.values())) is None:
         return None, []
-    if problems:
-        return Declared(problems=problems), []
     in_force = {row["name"]: row["declaration"] for row in await db.fetch("jobs/declared", list(digests))}
     results: list[DeclaredJob] = []
     changes: list[Change] = []
@@ -56,6 +62,14 @@ async def declare_jobs(
             change = await _declare(db, definition, digests[name], actor)
         except InvalidInput as error:
             problems += _texts(name, error.problems)
+            continue
+        except Conflict as error:
+            problems.append(f"job {name}: {error}")
+            continue
+        except Exception as error:
+            if not is_data_error(error):
+                raise
+            problems.append(f"job {name}: Postgres does not take it: {one_line(str(error))}")
             continue
         if change is None:
             results.append(DeclaredJob(name=name, result="superseded"))
@@ -80,6 +94,8 @@ async def _declare(db: Database, definition: JobDefinition, digest: str, actor: 
             if row is not None:
                 if row["declaration"] == digest:
                     return Change(row["id"])
+                if row["declaration"] is None:
+                    raise Conflict(BY_HAND)
                 if digest in row["former_declarations"] and await connection.fetchval(
                     sql("workers/stand_for"), row["declaration"]
                 ):
@@ -91,13 +107,16 @@ async def _declare(db: Database, definition: JobDefinition, digest: str, actor: 
         # Another worker of the same code made it just now: the next turn finds it.
 
 
-def _definitions(jobs: Sequence[Mapping[str, Any]], payload_limit: int) -> tuple[list[JobDefinition], list[str]]:
+async def _definitions(jobs: Sequence[Mapping[str, Any]], payload_limit: int) -> tuple[list[JobDefinition], list[str]]:
     definitions: dict[str, JobDefinition] = {}
+    twice: set[str] = set()
     problems: list[str] = []
     if len(jobs) > MAX_JOBS:
         return [], [f"{len(jobs)} jobs are declared; at most {MAX_JOBS} are allowed"]
-    for values in jobs:
-        name = str(values.get("name", ""))[:200]
+    for number, values in enumerate(jobs, start=1):
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
+        name = one_line(str(values.get("name", "")), MAX_NAME)
         try:
             definition = define(values, payload_limit=payload_limit)
         except InvalidInput as error:
@@ -105,8 +124,9 @@ def _definitions(jobs: Sequence[Mapping[str, Any]], payload_limit: int) -> tuple
             continue
         if definition.name in definitions:
             problems.append(f"job {name}: is declared twice; give one of them another name=")
+            twice.add(definition.name)
         definitions[definition.name] = definition
-    return list(definitions.values()), problems
+    return [each for name, each in definitions.items() if name not in twice], problems
 
 
 def _texts(name: str, problems: Sequence[Problem]) -> list[str]:

@@ -24,6 +24,7 @@ def hello(**fields: Any) -> Any:
         "host": "h",
         "pid": 1,
         "sdk": "s",
+        "secret": "s" * 16,
         "concurrency": 1,
         "handlers": [{"pattern": "a.*", "concurrency": 1}],
     }
@@ -80,6 +81,7 @@ def test_of_a_claim_with_bad_asks_the_good_ones_are_taken_and_the_others_named_b
         ({"handlers": [{"pattern": "a", "concurrency": 1, "timeout": -1}]}, "`$.handlers[0].timeout`"),
         ({"handlers": [{"pattern": "a", "concurrency": 1, "doc": "d" * 10_001}]}, "`$.handlers[0].doc`"),
         ({"handlers": [{"pattern": "a", "concurrency": 1, "schema": {"x": "y" * 300_000}}]}, "a hello has at most 262144"),
+        ({"secret": "short"}, "length >= 16 - at `$.secret`"),
         ({"v": 2}, "protocol version 2"),
     ],
 )
@@ -92,10 +94,16 @@ def test_a_hello_that_cannot_be_kept_is_refused_with_the_field_at_fault(fields: 
     assert isinstance(hello(), Hello)
 
 
+def test_a_hello_needs_a_secret() -> None:
+    facts = {"name": "w", "host": "h", "pid": 1, "sdk": "s", "concurrency": 1, "handlers": [{"pattern": "a", "concurrency": 1}]}
+    assert take(kind="hello", **facts).reason == "Object missing required field `secret`"
+
+
 def test_a_request_has_the_size_that_its_kind_needs() -> None:
     asks = [[2**63 - 1, 2**31 - 1]] * 1000
     assert len(take(kind="claim", asks=asks).asks) == 1000
-    assert "at most 65536" in take(kind="claim", asks=asks * 400).reason
+    assert "at most 262144" in take(kind="claim", asks=asks * 400).reason
+    assert "at most 65536" in take(kind="heartbeat", running=1, more="x" * 70_000).reason
     for many in ([[1, 1]] * 1001, [[0, 1]] * 1001):
         assert take(kind="claim", asks=many).reason == "1001 asks; a claim has at most 1000 - at `$.asks`"
     assert take(kind="declare", jobs=[{"x": "y" * MAX_SMALL_BYTES}]).jobs

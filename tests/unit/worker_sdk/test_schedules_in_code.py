@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from datetime import date, timedelta
@@ -12,12 +11,9 @@ import pytest
 
 import leveret._membership as membership
 from leveret import InvalidInput, Registry
-from leveret.config import WorkerConfig
-from leveret.errors import ConfigurationError
-from leveret.worker import Worker
-from leveret_core.messages import Declare, Goodbye, Hello
+from leveret_core.messages import Declare, Hello
 from support.eventually import eventually
-from support.fake_broker import FakeBroker, FakeServers
+from support.fake_broker import FakeServers
 from support.workers import serving
 
 
@@ -186,21 +182,17 @@ async def test_a_worker_without_schedules_declares_nothing() -> None:
         assert servers.of(Declare) == []
 
 
-async def test_a_refused_declaration_ends_the_worker_before_it_holds_anything() -> None:
+async def test_a_job_that_the_servers_refuse_is_told_and_the_worker_serves(caplog: pytest.LogCaptureFixture) -> None:
     servers, registry = FakeServers(), Registry()
     servers.problems = ["job report: trigger.expression: hour: 61 is above 23"]
 
     @registry.job("report", cron="0 6 * * *")
     async def report() -> None: ...
 
-    worker = Worker(registry.handlers, FakeBroker(servers), config=WorkerConfig(stop_grace=0.1))
-    await worker.start()
-    servers.ring("report")
-    with pytest.raises(ConfigurationError, match=r"job report: trigger\.expression: hour: 61"):
-        await asyncio.wait_for(worker.wait(), 5)
-    await worker.stop()
-    assert len(servers.of(Goodbye)) == 1
-    assert servers.asks == []
+    async with serving(servers, registry):
+        servers.ring("report")
+        await eventually(lambda: servers.outcomes() == ["succeeded"])
+    assert "job report: trigger.expression: hour: 61" in caplog.text
 
 
 async def test_a_new_incarnation_declares_again() -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from leveret import BrokerUnavailable, ConfigurationError, JobContext, Registry
 from leveret import worker as worker_module
+from leveret._membership import Membership
 from leveret.config import WorkerConfig
 from leveret.worker import Worker
-from leveret_core.messages import Ask, Cancel, Claim, Drain, Heartbeat, Hello
+from leveret_core.messages import Ask, Cancel, Claim, Drain, HandlerInfo, Heartbeat, Hello, encode, take_request
 from support.eventually import eventually
 from support.fake_broker import FakeBroker, FakeServers
 from support.workers import serving
@@ -42,6 +43,33 @@ def registry() -> Registry:
     return Registry()
 
 
+async def test_a_hello_stays_within_what_servers_take_and_leaves_out_the_largest_schemas(
+    servers: FakeServers, caplog: pytest.LogCaptureFixture
+) -> None:
+    schemas = [{"description": "x" * size} for size in (100_000, 120_000, 1_000, 150_000)]
+    handlers = [HandlerInfo(pattern=f"a{n}", name=f"m.a{n}", concurrency=1, schema=s) for n, s in enumerate(schemas)]
+    membership = Membership(FakeBroker(servers), handlers, 1, WorkerConfig())
+    await membership.join()
+    (hello,) = servers.of(Hello)
+    assert isinstance(take_request(encode(hello)), Hello)
+    assert [each.schema is None for each in hello.handlers] == [False, False, False, True]
+    assert "the schema of handler m.a3 is too large" in caplog.text
+
+
+async def test_an_attempt_cancelled_before_its_answer_came_is_not_begun_and_its_end_is_told(
+    servers: FakeServers, registry: Registry
+) -> None:
+    gate = Gate()
+    registry.job("mail.*")(gate.__call__)
+    async with serving(servers, registry):
+        servers.answers[1, 1] = "cancelled"
+        key = servers.ring("mail.welcome", occurrence=1)
+        await eventually(lambda: servers.acked == [key])
+        (end,) = servers.finished
+        assert (end.outcome, end.occurrence, end.token) == ("cancelled", 1, "token-1-1")
+    assert gate.begun == []
+
+
 async def test_a_doorbell_is_claimed_run_reported_and_then_acknowledged(servers: FakeServers, registry: Registry) -> None:
     @registry.job("mail.*", concurrency=3)
     async def mail(to: str) -> str:
@@ -53,7 +81,9 @@ async def test_a_doorbell_is_claimed_run_reported_and_then_acknowledged(servers:
         (hello,) = servers.of(Hello)
         assert (hello.worker, hello.name, hello.concurrency) == (worker.id, "here", 3)
         assert [handler.pattern for handler in hello.handlers] == ["mail.*"]
-        assert servers.of(Claim) == [Claim(worker=worker.id, asks=[Ask(*key)])]
+        claim = Claim(worker=worker.id, secret=hello.secret, asks=[Ask(*key)], types=["mail.welcome"])
+        assert servers.of(Claim) == [claim]
+        assert len(hello.secret) > 40
         (finished,) = servers.finished
         assert (finished.occurrence, finished.attempt, finished.token) == (*key, "token-1-1")
         assert (finished.outcome, bytes(finished.result)) == ("succeeded", b'"ANN"')

@@ -138,7 +138,10 @@ async def _parts(settings: Settings, adapters: Adapters, *, dispatcher: bool) ->
         end("the control plane", control.stop)
         await control.start()
         services = Services(
-            settings, requests, broker, hints, redis, leads=lambda: control.term is not None, supervisor=supervisor
+            *(settings, requests, broker, hints, redis),
+            leads=lambda: control.term is not None,
+            refused=lambda: control.refused,
+            supervisor=supervisor,
         )
         yield services, control
 

@@ -12,6 +12,8 @@ from leveret_core.errors import InvalidInput, NotFound
 
 SHOWN = 5
 """Workers named when the id is not unique, at most."""
+ID_LENGTH = 36
+"""Characters of a whole id."""
 
 app = typer.Typer(no_args_is_help=True, help="See and drain workers.")
 
@@ -36,7 +38,7 @@ def list_workers(as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
                 each["name"],
                 each["state"],
                 f"{each['running']}/{each['concurrency']}",
-                ", ".join(handler["pattern"] for handler in each["handlers"]),
+                _patterns(each),
                 f"{each['host']}:{each['pid']}",
                 when(each["started_at"]),
                 when(each["heartbeat_at"]),
@@ -45,6 +47,30 @@ def list_workers(as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
             for each in found
         ],
         empty="no workers; `leveret worker app.jobs` starts one",
+    )
+
+
+@app.command("show")
+def show_worker(
+    worker: Annotated[str, typer.Argument(metavar="ID", help="Its id, or as much of the beginning as is unique.")],
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Show a worker, and what it got wrong: requests that were refused, and events that were set aside."""
+    text = worker.strip().lower()
+    with Client(url) as client:
+        # A whole id need not be in the list: a worker whose hello was refused never is.
+        worker_id = text if len(text) == ID_LENGTH else _only(client.get("workers")["items"], text)
+        found = client.get(f"workers/{ref(worker_id)}")
+    if as_json:
+        show_json(found)
+        return
+    typer.echo(f"{found['name']} ({found['id']}) is {found['state']}, {found['running']}/{found['concurrency']} running")
+    typer.echo(f"on {found['host']}:{found['pid']}, {found['sdk']}; serves {_patterns(found)}")
+    show_table(
+        ("last", "times", "kind", "what is wrong"),
+        [(when(each["last_at"]), str(each["count"]), each["kind"], each["reason"]) for each in found["refusals"]],
+        empty="nothing it sent was refused",
     )
 
 
@@ -62,6 +88,10 @@ def drain_worker(
         show_json(told)
         return
     typer.echo(f"told worker {told['name']} ({told['id']}) to drain; {told['running']} running at its last heartbeat")
+
+
+def _patterns(worker: dict[str, Any]) -> str:
+    return ", ".join(handler["pattern"] for handler in worker["handlers"])
 
 
 def _only(found: list[dict[str, Any]], prefix: str) -> str:
