@@ -21,6 +21,7 @@ from leveret_core.store.creation import Created
 from leveret_core.store.errors import is_unavailable
 from leveret_core.supervision import Steps
 from leveret_dispatcher.backfiller import Backfiller
+from leveret_dispatcher.clock import ClockWatch
 from leveret_dispatcher.commit_listener import CommitListener
 from leveret_dispatcher.liveness import LivenessChecker
 from leveret_dispatcher.promoter import Promoter
@@ -94,6 +95,7 @@ class Dispatcher:
             reachable=lambda: broker.connected,
             changed=self._settled,
         )
+        self.clock = ClockWatch(term, ring_timeout=settings.ring_timeout, changed=self._moved)
         self.liveness = LivenessChecker(
             term,
             lease=settings.lease,
@@ -136,6 +138,7 @@ class Dispatcher:
             ("pruner", 600.0, self.pruner.run_once),
             ("repair", 60.0, self.pruner.repair),
             ("liveness", 60.0, self.liveness.run_once),
+            ("clock", 5.0, self.clock.run_once),
         )
         for name, seconds, run_once in every:
             trigger = IntervalTrigger(seconds=cast("int", seconds), timezone="UTC")
@@ -243,6 +246,11 @@ class Dispatcher:
     def _backfilled(self, backfill_id: int, job_id: int) -> None:
         self._hints.send(Hint("backfills", (backfill_id,)))
         self._hints.send(Hint("jobs", (job_id,)))
+
+    def _moved(self, jobs: Sequence[int]) -> None:
+        self._hints.send(Hint("jobs", tuple(jobs)))
+        for event in self._wake.values():
+            event.set()
 
     def _retried(self, ids: list[int]) -> None:
         self._wake["publisher"].set()

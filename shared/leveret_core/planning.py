@@ -21,7 +21,7 @@ from leveret_core.triggers import (
 )
 
 ON_TIME = timedelta(seconds=60)
-"""A tick no later than this fires whatever `catch_up` says: a change of leadership is not an outage."""
+"""A tick no later than this is not too late: a change of leadership is not an outage."""
 MAX_TICKS = 500
 """Ticks looked at in one go; the rest of a longer outage follows in the next, so that one job never blocks the others."""
 CATCH_UP_LIMIT = 1_000
@@ -30,7 +30,12 @@ CATCH_UP_LIMIT = 1_000
 
 @dataclass(frozen=True)
 class DueJob:
-    """A job whose next fire time has come."""
+    """A job whose next fire time has come.
+
+    Args:
+        together: how many ticks may be decided about at once, the newest of those that are due; None for all. See
+            `JobLoad.together`.
+    """
 
     trigger: Trigger
     next_fire_at: datetime
@@ -38,6 +43,7 @@ class DueJob:
     catch_up_window: timedelta
     runs_left: int | None
     catch_up_limit: int = CATCH_UP_LIMIT
+    together: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,9 @@ def plan(job: DueJob, now: datetime) -> Plan:
     """Sort the ticks from `job.next_fire_at` to `now`.
 
     A late tick (older than `ON_TIME`) runs with `catch_up="all"` if it lies within the window and is one of the newest
-    `catch_up_limit` late ones, and with `latest` if it lies within the window and is the newest tick there is; every other late
-    tick is missed. Newer ticks always fire.
+    `catch_up_limit` late ones, and with `latest` if it lies within the window and is the newest tick there is. Newer ticks
+    fire; with `none` only the newest of them does. Of what would fire, `together` may leave out the older ones. The rest is
+    missed.
     """
     ticks, following = _ticks(job, now)
     fire: list[datetime] = []
@@ -71,13 +78,18 @@ def plan(job: DueJob, now: datetime) -> Plan:
         in_window = now - tick <= job.catch_up_window
         newer -= 1
         if (
-            now - tick <= ON_TIME
+            (now - tick <= ON_TIME and (newest or job.catch_up != "none"))
             or (job.catch_up == "all" and in_window and newer < job.catch_up_limit)
             or (job.catch_up == "latest" and newest and in_window)
         ):
             fire.append(tick)
         else:
             late.append(tick)
+    if job.together is not None:
+        # What follows in the next step is newer than all of these.
+        kept = fire[-job.together :] if following is None or following > now else []
+        late += fire[: len(fire) - len(kept)]
+        fire = kept
     if job.runs_left is not None and len(fire) >= job.runs_left:
         fire, following = fire[: job.runs_left], None
     return Plan(fire, (len(late), late[0], late[-1]) if late else None, following)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leveret_core.retry import RetryPolicy
 from leveret_core.states import FINAL, State
@@ -59,6 +59,20 @@ class JobLoad:
     in_line: set[int] = field(default_factory=set[int])
     stopping: set[int] = field(default_factory=set[int])
 
+    @property
+    def together(self) -> int | None:
+        """How many ticks that are found due at once are decided about; None for all.
+
+        Under `skip` as many as there is room for, and the newest if there is none, which then gives way to what is live. One
+        that has not begun is no reason to skip another: the older ones are missed, as the dispatcher came too late for them.
+        """
+        return max(1, self.room) if self.concurrency == "skip" else None
+
+    @property
+    def room(self) -> int:
+        """How many more may begin now. After the limit was lowered a number may be free although enough are live."""
+        return max(0, self.max_concurrent - len(self.taken)) if self.waiting == 0 else 0
+
     def admit(self, following: int = 0) -> Admission:
         """Decide about one more occurrence, and count it.
 
@@ -67,8 +81,7 @@ class JobLoad:
         """
         if self.concurrency == "allow":
             return Admission(State.PENDING)
-        # After the limit was lowered a number may be free although enough are live.
-        room = self.max_concurrent - len(self.taken) if self.waiting == 0 else 0
+        room = self.room
         if self.concurrency == "replace" and following >= max(1, room):
             return Admission(State.SKIPPED, reason="replaced by a newer occurrence before it began", blocker=0)
         if room > 0:
@@ -79,9 +92,7 @@ class JobLoad:
             return self._replace()
         blocker = min(self.taken.values(), default=None)
         if self.concurrency == "skip":
-            return Admission(
-                State.SKIPPED, reason=f"{len(self.taken)} of {self.max_concurrent} already running", blocker=blocker
-            )
+            return Admission(State.SKIPPED, reason=f"{len(self.taken)} of {self.max_concurrent} already live", blocker=blocker)
         if self.waiting >= self.max_waiting:
             return Admission(State.SKIPPED, reason=f"the queue is full: {self.waiting} are waiting", blocker=blocker)
         self.waiting += 1
@@ -179,6 +190,15 @@ def _after(ended: Ended, rng: random.Random | None) -> Next:
     if delay is None:
         return Next(final)
     return Next(State.RETRYING, delay=delay if ended.retry_after is None else max(0.0, ended.retry_after))
+
+
+def named(admission: Admission, state: str) -> Admission:
+    """What is skipped says what it gave way to. The blocker may have ended since, without anybody knowing it then.
+
+    Args:
+        state: the blocker's, as it was at the decision.
+    """
+    return replace(admission, reason=f"{admission.reason}: occurrence {admission.blocker} was {state}")
 
 
 def final_ids(pairs: Iterable[tuple[int, State]]) -> list[int]:

@@ -92,7 +92,7 @@ async def test_a_skipped_occurrence_names_the_one_in_its_way(stack: Stack, bench
     second = await stack.trigger("migration")
     await page.goto("/occurrences")
     row = page.get_by_role("row").filter(has_text="skipped")
-    await expect(row).to_contain_text("1 of 1 already running")
+    await expect(row).to_contain_text("1 of 1 already live")
     await row.get_by_role("link", name=f"because of {first['id']}").click()
     await expect(page.get_by_role("heading", name=f"migration {first['id']}")).to_be_visible()
     await page.goto(f"/occurrences/{second['id']}")

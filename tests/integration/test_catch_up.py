@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from leveret_core.planning import MAX_TICKS
 from leveret_core.store.commands import trigger_job
 from leveret_core.store.database import Database
 from leveret_core.store.jobs import pause_job, resume_job
-from leveret_dispatcher.scheduler import Scheduler
+from leveret_dispatcher.scheduler import HELD_BACK_PAUSE, Scheduler
 from leveret_dispatcher.term import Term
-from support.control import LONG_AGO, Control
+from support.control import LONG_AGO, Control, finished
+from support.eventually import eventually
 
 EVERY_SECOND = {"kind": "interval", "every": 1, "start_at": LONG_AGO.isoformat()}
 
@@ -34,7 +36,7 @@ def ago(seconds: int) -> datetime:
     return datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=seconds)
 
 
-def scheduler(control: Control, term: Term, limit: int = 1_000, batch: int = 10) -> Scheduler:
+def scheduler(control: Control, term: Term, limit: int = 1_000, batch: int = 10, patience: float = 0) -> Scheduler:
     return Scheduler(
         term,
         batch=batch,
@@ -43,6 +45,7 @@ def scheduler(control: Control, term: Term, limit: int = 1_000, batch: int = 10)
         ring=control.exchange.rung.extend,
         changed=control.created.extend,
         catch_up_limit=limit,
+        patience=patience,
     )
 
 
@@ -96,16 +99,18 @@ async def test_all_runs_nothing_beyond_its_window(control: Control) -> None:
 
 @pytest.mark.parametrize("catch_up", ["latest", "none"])
 async def test_a_long_outage_leaves_one_record_also_across_terms(control: Control, catch_up: str) -> None:
-    due = ago(MAX_TICKS * 4)
+    due = ago(MAX_TICKS * 4 - 100)
     job = await control.job(trigger=EVERY_SECOND, next_fire_at=due, catch_up=catch_up, concurrency="allow")
     await scheduler(control, await control.term()).run_once()
     # People go on triggering meanwhile.
     await trigger_job(control.db, job, actor="test")
     await caught_up(control, scheduler(control, await control.term()))
-    (record,) = await missed(control)
     ticks = [at for at in await fired(control) if at.microsecond == 0]
-    assert record["missed_count"] + len(ticks) == (ticks[-1] - due).total_seconds() + 1
+    record, *later = await missed(control)
     assert record["missed_until"] == ticks[0] - timedelta(seconds=1)
+    # On a slow machine the next outage, of a second, may follow.
+    assert catch_up == "none" or later == []
+    assert sum(r["missed_count"] for r in (record, *later)) + len(ticks) == (ticks[-1] - due).total_seconds() + 1
 
 
 async def test_a_long_outage_of_many_jobs_is_worked_off_in_transactions_that_postgres_does_not_end(
@@ -147,7 +152,7 @@ async def test_the_next_outage_has_a_record_of_its_own(control: Control) -> None
     await control.db.pool.execute("delete from occurrence where state <> 'missed'")
     await control.db.pool.execute("update job set next_fire_at = $2 where id = $1", job, ago(100))
     await caught_up(control, made)
-    assert [record["missed_count"] in range(35, 145) for record in await missed(control)] == [True, True]
+    assert sum(record["missed_count"] >= 95 for record in await missed(control)) == 2
 
 
 async def test_an_outage_that_an_edit_cut_short_is_not_added_to(control: Control) -> None:
@@ -167,5 +172,80 @@ async def test_a_record_that_was_pruned_meanwhile_is_begun_anew(control: Control
     await made.run_once()
     await control.db.pool.execute("delete from occurrence")
     await caught_up(control, made)
+    record = (await missed(control))[0]
+    assert MAX_TICKS * 2 - 5 < record["missed_count"] < MAX_TICKS * 2 + 60
+
+
+EVERY_TEN = {"kind": "interval", "every": 10, "start_at": LONG_AGO.isoformat()}
+
+
+def last_tick() -> datetime:
+    now = datetime.now(UTC).replace(microsecond=0)
+    return now - timedelta(seconds=now.second % 10)
+
+
+@pytest.mark.parametrize("catch_up", ["latest", "all"])
+async def test_ticks_that_a_change_of_leadership_made_late_do_not_skip_each_other(control: Control, catch_up: str) -> None:
+    newest = last_tick()
+    job = await control.job(trigger=EVERY_TEN, next_fire_at=newest - timedelta(seconds=10), catch_up=catch_up)
+    await scheduler(control, await control.term()).run_once()
+    states = await control.states(job)
+    assert states == ["missed", "pending"]
     (record,) = await missed(control)
-    assert MAX_TICKS * 2 - 70 < record["missed_count"] < MAX_TICKS * 2
+    assert "or gave way to newer ones" in record["reason"]
+
+
+async def test_as_many_late_ticks_of_a_skip_job_run_as_there_are_places(control: Control) -> None:
+    job = await control.job(trigger=EVERY_TEN, next_fire_at=last_tick() - timedelta(seconds=30), max_concurrent=2)
+    await scheduler(control, await control.term()).run_once()
+    assert (await control.states(job))[-2:] == ["pending", "pending"]
+    assert (await missed(control))[0]["missed_count"] in (2, 3)
+
+
+async def test_none_runs_one_tick_after_a_standstill(control: Control) -> None:
+    await control.job(
+        trigger=EVERY_TEN, next_fire_at=last_tick() - timedelta(seconds=100), catch_up="none", concurrency="allow"
+    )
+    await scheduler(control, await control.term()).run_once()
+    assert len(await fired(control)) == 1
+    (record,) = await missed(control)
+    assert record["missed_count"] in (10, 11)
+
+
+async def test_what_is_skipped_names_a_blocker_that_was_live_and_its_state(control: Control) -> None:
+    job = await control.job(trigger=EVERY_TEN)
+    blocker = (await trigger_job(control.db, job, actor="test")).occurrence_id
+    await control.claim(await control.worker(), blocker)
+    await control.db.pool.execute("update job set next_fire_at = $1", last_tick())
+    await scheduler(control, await control.term()).run_once()
+    row = await control.db.pool.fetchrow("select blocker_id, reason from occurrence where state = 'skipped'")
+    assert row is not None
+    assert (row["blocker_id"], row["reason"]) == (blocker, f"1 of 1 already live: occurrence {blocker} was running")
+
+
+async def test_after_a_standstill_a_tick_waits_for_the_ends_that_were_told_meanwhile(control: Control) -> None:
+    job = await control.job(trigger=EVERY_TEN)
+    worker = await control.worker()
+    answer = await control.claim(worker, (await trigger_job(control.db, job, actor="test")).occurrence_id)
+    await control.db.pool.execute("update job set next_fire_at = $1", last_tick() - timedelta(seconds=20))
+    made = scheduler(control, await control.term(), patience=30)
+    for _ in range(3):
+        assert await made.run_once() == HELD_BACK_PAUSE
+    assert await control.states(job) == ["running"]
+    # Its end was on its way.
+    await control.report(worker, finished(answer))
+    await made.run_once()
+    assert sorted(await control.states(job)) == ["missed", "pending", "succeeded"]
+
+
+async def test_a_tick_gives_way_to_what_still_runs_some_seconds_after_a_standstill(control: Control) -> None:
+    job = await control.job(trigger=EVERY_TEN)
+    await control.claim(await control.worker(), (await trigger_job(control.db, job, actor="test")).occurrence_id)
+    await control.db.pool.execute("update job set next_fire_at = $1", last_tick() - timedelta(seconds=20))
+    made = scheduler(control, await control.term(), patience=0.1)
+    await eventually(partial(_decided, made))
+    assert sorted(await control.states(job)) == ["missed", "running", "skipped"]
+
+
+async def _decided(made: Scheduler) -> bool:
+    return await made.run_once() != HELD_BACK_PAUSE

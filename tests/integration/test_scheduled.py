@@ -338,3 +338,24 @@ async def test_due_runs_are_found_through_their_index(control: Control) -> None:
         text = "\n".join(row[0] for row in await control.db.pool.fetch(f"explain {statement}"))
         assert "occurrence_scheduled" in text
         assert "Sort" not in text
+
+
+@pytest.mark.parametrize("requeued", [False, True])
+async def test_a_single_trigger_stands_behind_a_batch_that_was_made_while_nobody_dispatched(
+    control: Control, requeued: bool
+) -> None:
+    job = await control.job(concurrency="queue")
+    worker = await control.worker()
+    old = (await trigger_job(control.db, job, actor="test")).occurrence_id
+    await control.report(worker, finished(await control.claim(worker, old)))
+    batch = [run.occurrence_id for run in await schedule_runs(control.db, [Wanted(job=job) for _ in range(3)], actor="test")]
+    if requeued:
+        single = (await requeue_occurrence(control.db, old, actor="test")).occurrence_id
+    else:
+        single = (await trigger_job(control.db, job, actor="test")).occurrence_id
+    ran: list[int] = []
+    while pending := await control.db.pool.fetch("select id from occurrence where state = 'pending'"):
+        (row,) = pending
+        await control.report(worker, finished(await control.claim(worker, row["id"])))
+        ran.append(row["id"])
+    assert ran == [*batch, single]

@@ -20,6 +20,7 @@ from leveret_core.store.creation import Created
 from leveret_core.store.database import Database
 from leveret_dispatcher.backfiller import Backfiller
 from leveret_dispatcher.claim_desk import ClaimDesk
+from leveret_dispatcher.clock import ClockWatch
 from leveret_dispatcher.ingestor import Ingestor
 from leveret_dispatcher.liveness import LivenessChecker
 from leveret_dispatcher.promoter import Promoter
@@ -81,6 +82,7 @@ class Control:
             room=lambda _: 1000,
             ring=self.exchange.rung.extend,
             changed=self.created.extend,
+            patience=0,
         )
 
     def promoter(self, term: Term, batch: int = 500, room: int = 1000) -> Promoter:
@@ -98,6 +100,9 @@ class Control:
 
     def liveness(self, term: Term, *, reachable: bool = True) -> LivenessChecker:
         return LivenessChecker(term, lease=0, grace=0, reachable=lambda: reachable, changed=lambda _: None)
+
+    def clock(self, term: Term) -> ClockWatch:
+        return ClockWatch(term, ring_timeout=60, changed=lambda _: None)
 
     def backfiller(self, term: Term, ahead: int = 20) -> Backfiller:
         return Backfiller(term, ahead=ahead, changed=self.created.extend, finished=lambda _, __: None)

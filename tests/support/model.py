@@ -135,6 +135,10 @@ class Model:
             if not ticks:
                 continue
             fire = [t for t in ticks if self._fires(job, t, newest=t == ticks[-1])]
+            if job.concurrency == "skip":
+                # No more than there are places: what has not begun is no reason to skip another.
+                free = 0 if self.of(job, "waiting") else job.max_concurrent - len(self.holders(job))
+                fire = fire[-max(1, free) :]
             late = [t for t in ticks if t not in fire]
             job.next_fire_at = tick
             if job.max_runs is not None and job.runs + len(fire) >= job.max_runs:
@@ -151,7 +155,7 @@ class Model:
     def _fires(self, job: ModelJob, tick: datetime, *, newest: bool) -> bool:
         age = self.now - tick
         if age <= ON_TIME:
-            return True
+            return newest or job.catch_up != "none"
         return age <= job.window and (job.catch_up == "all" or (job.catch_up == "latest" and newest))
 
     def admit(self, id_: int, job: ModelJob, at: datetime, origin: str, epoch: int | None) -> ModelOccurrence:
@@ -164,10 +168,20 @@ class Model:
 
     def promote_due(self) -> None:
         """What was planned for later and is due comes under the policy that its job has now."""
-        due = [o for o in self.live() if o.state == "scheduled" and o.scheduled_for <= self.now]
-        for o in sorted(due, key=lambda o: (o.scheduled_for, o.id)):
+        for o in self._due():
             o.epoch = self.epoch
             self._begin(o)
+
+    def by_hand(self, id_: int, job: ModelJob, at: datetime, origin: str) -> ModelOccurrence:
+        """A trigger or requeue. What is due already goes first."""
+        for o in self._due():
+            if o.job is job and job.concurrency != "allow":
+                self._begin(o)
+        return self.admit(id_, job, at, origin, None)
+
+    def _due(self) -> list[ModelOccurrence]:
+        due = [o for o in self.live() if o.state == "scheduled" and o.scheduled_for <= self.now]
+        return sorted(due, key=lambda o: (o.scheduled_for, o.id))
 
     def _begin(self, o: ModelOccurrence) -> None:
         job = o.job

@@ -128,11 +128,12 @@ class ToldToControl:
 
     async def _dispatch(self) -> bool:
         before = len(self._control.exchange.rung)
-        await self._retrier.run_once()
         while (due := await self._db.fetchval("schedule/next_due")) is not None and due <= 0:
             await self._scheduler.run_once()
         while (due := await self._db.fetchval("scheduled/next_due")) is not None and due <= 0:
             await self._promoter.run_once()
+        # At one moment in any order: what is skipped says in which state its blocker was, and the kit does this last, too.
+        await self._retrier.run_once()
         await self._publisher.run_once()
         return len(self._control.exchange.rung) > before
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from leveret_core.policy import Admission
 from leveret_core.states import State
-from leveret_core.store.creation import Created, give_way
+from leveret_core.store.creation import Created, give_way, name_states
 from leveret_core.store.database import Connection, columns, sql
 from leveret_core.store.jobs import JOB_DELETED
 from leveret_core.store.lines import load_lines
 
+_BATCH = 1_000
+"""Runs of one job that are admitted in one go."""
 _DELETED = Admission(State.CANCELLED, reason=JOB_DELETED)
 
 
@@ -32,7 +35,36 @@ async def admit_due(
         What was admitted, in the order it was planned for; the caller rings the doorbells of what is `rung` after its commit.
         Nothing, although something is due, when other transactions hold the locks of the jobs.
     """
-    jobs = {row["id"]: row for row in await connection.fetch(sql("scheduled/lock_jobs"), limit)}
+    jobs = {row["id"]: dict(row) for row in await connection.fetch(sql("scheduled/lock_jobs"), limit)}
+    return await _admit(connection, jobs, limit, epoch, ring_timeout, room)
+
+
+async def admit_due_of(connection: Connection, job_id: int, limits: tuple[str, int, int]) -> list[Created]:
+    """Admit all due runs of one job before something that comes later, as while nobody dispatches.
+
+    Args:
+        connection: inside a transaction that holds the job's lock; the job is not deleted.
+        limits: (concurrency, max_concurrent, max_waiting) of the job.
+
+    Returns:
+        What was admitted; telling workers is left to the publisher.
+    """
+    concurrency, max_concurrent, max_waiting = limits
+    job = {"concurrency": concurrency, "max_concurrent": max_concurrent, "max_waiting": max_waiting, "deleted": False}
+    admitted: list[Created] = []
+    while more := await _admit(connection, {job_id: job}, _BATCH, None, 0.0, lambda _: 0):
+        admitted += more
+    return admitted
+
+
+async def _admit(
+    connection: Connection,
+    jobs: Mapping[int, Mapping[str, Any]],
+    limit: int,
+    epoch: int | None,
+    ring_timeout: float,
+    room: Callable[[str], int],
+) -> list[Created]:
     due = await connection.fetch(sql("scheduled/due"), list(jobs), limit) if jobs else []
     if not due:
         return []
@@ -46,6 +78,7 @@ async def admit_due(
         line = (row["job_id"], row["key"])
         following[line] -= 1
         admissions.append(loads[line].admit(following[line]) if line in loads else _DELETED)
+    admissions = await name_states(connection, admissions)
     admitted: list[Created] = []
     left: dict[str, int] = {}
     steps: list[tuple[int, str, str | None, int | None, str, float | None, int]] = []

@@ -11,6 +11,7 @@ import msgspec
 from leveret_core import messages
 from leveret_core.errors import Conflict, NotFound
 from leveret_core.states import FINAL, State
+from leveret_core.store.admission import admit_due_of
 from leveret_core.store.creation import Created, Limits, Planned, Replaced, create, load_jobs
 from leveret_core.store.database import Connection, Database, sql
 from leveret_core.store.slots import release
@@ -192,6 +193,10 @@ async def _lock_job(connection: Connection, job_id: int, payload: bytes | None) 
 
 async def _create_now(connection: Connection, planned: Planned, limits: Limits) -> Created | int:
     """Create `planned` for this moment, whatever it says; or the id of the occurrence that was given its key just now."""
+    replaced: list[Replaced] = []
+    if limits[0] != "allow":
+        # What is due already goes first, although the dispatcher, who admits it, may be away.
+        replaced = [old for run in await admit_due_of(connection, planned.job_id, limits[:3]) for old in run.replaced]
     tries = 0
     while True:
         # Another occurrence may stand on the same microsecond.
@@ -199,7 +204,7 @@ async def _create_now(connection: Connection, planned: Planned, limits: Limits) 
         loads = await load_jobs(connection, {planned.job_id: limits})
         created = await create(connection, [replace(planned, scheduled_for=now)], loads)
         if created:
-            return created[0]
+            return replace(created[0], replaced=(*replaced, *created[0].replaced))
         if planned.idempotency_key is not None:
             # Runs are also planned by transactions that do not take the job's lock.
             known = await connection.fetchval(sql("occurrences/by_idempotency_key"), planned.job_id, planned.idempotency_key)

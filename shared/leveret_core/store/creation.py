@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from leveret_core import messages
-from leveret_core.policy import Admission, JobLoad
+from leveret_core.policy import Admission, JobLoad, named
 from leveret_core.states import State
 from leveret_core.store.database import Connection, columns, sql
 from leveret_core.store.lines import load_lines
@@ -100,7 +100,7 @@ async def create(
     """
     if not planned:
         return []
-    admissions = _admissions(planned, loads)
+    admissions = await name_states(connection, _admissions(planned, loads))
     rows = [
         (
             p.job_id,
@@ -164,6 +164,15 @@ def _admissions(planned: Sequence[Planned], loads: Mapping[int, JobLoad]) -> lis
         following[p.job_id] -= 1
         admissions.append(loads[p.job_id].admit(following[p.job_id]))
     return admissions
+
+
+async def name_states(connection: Connection, admissions: Sequence[Admission]) -> list[Admission]:
+    """Let what is skipped say in which state its blocker was; the caller holds the locks of the jobs."""
+    blockers = {a.blocker for a in admissions if a.state is State.SKIPPED and a.blocker}
+    if not blockers:
+        return list(admissions)
+    states = {row["id"]: row["state"] for row in await connection.fetch(sql("occurrences/states_of"), sorted(blockers))}
+    return [named(a, states[a.blocker]) if a.state is State.SKIPPED and a.blocker in states else a for a in admissions]
 
 
 async def give_way(connection: Connection, pairs: Sequence[tuple[int, int]]) -> dict[int, list[Replaced]]:

@@ -16,7 +16,7 @@ def test_skip_gives_way_to_a_running_occurrence_and_names_it() -> None:
     admission = load.admit()
     assert admission.state is State.SKIPPED
     assert admission.blocker == 42
-    assert admission.reason == "1 of 1 already running"
+    assert admission.reason == "1 of 1 already live"
 
 
 def test_skip_takes_the_lowest_free_slot() -> None:

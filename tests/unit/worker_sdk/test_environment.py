@@ -360,7 +360,7 @@ def test_a_failed_assertion_tells_what_did_occur(handlers: Registry) -> None:
             "report should have occurred 2 times as succeeded; it did 1 time. "
             "All that occurred until Mon 2026-03-30 02:00:00 +02:00:\n"
             "  #1  Sat 2026-03-28 02:30:00 +01:00  succeeded\n"
-            "  #2  Sun 2026-03-29 03:00:00 +02:00  skipped    (1 of 1 already running)"
+            "  #2  Sun 2026-03-29 03:00:00 +02:00  skipped    (1 of 1 already live: occurrence 1 was running)"
         )
         assert told(env.assert_occurred, "report", at=["2026-03-28 02:30", "2026-03-30 02:30"]).startswith(
             "report should have occurred at Sat 2026-03-28 02:30:00 +01:00, Mon 2026-03-30 02:30:00 +02:00; it did 1 time."

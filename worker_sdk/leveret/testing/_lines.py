@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from leveret.testing._records import Job, Occurrence
-from leveret_core.policy import Admission, JobLoad
+from leveret_core.policy import Admission, JobLoad, named
 from leveret_core.states import FINAL, State
 
 LONGEST_KEY = 200
@@ -41,7 +41,7 @@ class Lines:
     def admit(self, job: Job, batch: Sequence[Occurrence]) -> None:
         """Decide about occurrences of one job and key that are due together, in order, and give them their places."""
         load = self._load(job, batch[0].concurrency_key)
-        admitted = [(o, load.admit(len(batch) - n)) for n, o in enumerate(batch, 1)]
+        admitted = [(o, self._named(load.admit(len(batch) - n))) for n, o in enumerate(batch, 1)]
         began = next((o.id for o, a in admitted if a.slot is not None), None)
         replaced: list[tuple[int, int]] = []
         for occurrence, admission in admitted:
@@ -55,6 +55,10 @@ class Lines:
         for old, new in sorted(replaced):
             self._replace(self.live[old], new)
 
+    def together(self, job: Job, key: str) -> int | None:
+        """As `JobLoad.together`."""
+        return self._load(job, key).together
+
     def end(self, occurrence: Occurrence, state: State) -> None:
         """Make an occurrence final, and let the next in line have its place."""
         occurrence.state, occurrence.retry_at, occurrence.begins_at = state, None, None
@@ -67,6 +71,11 @@ class Lines:
         """The live occurrences of a job and key in one of `states`, in the order of their times."""
         found = [o for o in self.live.values() if o.of is job and o.concurrency_key == key and o.state in states]
         return sorted(found, key=lambda o: (o.scheduled_for, o.id))
+
+    def _named(self, admission: Admission) -> Admission:
+        if admission.state is not State.SKIPPED or not admission.blocker:
+            return admission
+        return named(admission, self.live[admission.blocker].state.value)
 
     def _leave(self, occurrence: Occurrence) -> None:
         occurrence.finished_at = self._now()

@@ -107,6 +107,9 @@ class Server:
 
     def run_now(self, job: Job, origin: str, **given: Any) -> Occurrence:
         """Make an occurrence for this moment."""
+        if job.definition.concurrency != "allow":
+            # What is due already goes first, although nobody may dispatch.
+            self._admit_planned(job)
         occurrence = self.create(job, self._free_instant(job, self._clock.now), origin, **given)
         self.lines.add(occurrence)
         self.lines.admit(job, [occurrence])
@@ -181,14 +184,16 @@ class Server:
         """Create what a bounded number of ticks make. What is missed is added to `missed`, or makes it."""
         says, now = job.definition, self._clock.now
         left = None if says.max_runs is None else max(0, says.max_runs - job.runs)
-        decided = plan(DueJob(says.trigger, tick, says.catch_up, timedelta(seconds=says.catch_up_window), left), now)
+        together = self.lines.together(job, key_of(says.concurrency_key, says.payload))
+        window = timedelta(seconds=says.catch_up_window)
+        decided = plan(DueJob(says.trigger, tick, says.catch_up, window, left, together=together), now)
         if decided.missed:
             count, first, last = decided.missed
             if missed is None:
                 missed = self.create(job, first, "schedule", state=State.MISSED, missed=(0, last))
                 self.lines.add(missed)
             count += missed.missed[0] if missed.missed else 0
-            missed.missed, missed.reason = (count, last), _too_late(count, says.catch_up)
+            missed.missed, missed.reason = (count, last), _too_late(count, says)
         batch: list[Occurrence] = []
         for at in decided.fire:
             occurrence = self.create(job, at, "schedule")
@@ -205,15 +210,21 @@ class Server:
         return missed
 
     def _promote(self) -> None:
-        """Admit what was planned for later and is due, those of a line together."""
+        """Admit what was planned for later and is due, and tell workers."""
+        for batch in self._admit_planned():
+            self._ring((o for o in batch if o.state is State.PENDING), by_priority=False)
+
+    def _admit_planned(self, job: Job | None = None) -> list[list[Occurrence]]:
+        """Admit what is due of one job, or of all, those of a line together."""
         lines: dict[tuple[int, str], list[Occurrence]] = {}
-        planned = [o for o in self.lines.live.values() if o.state is State.SCHEDULED and o.scheduled_for <= self._clock.now]
+        due = [o for o in self.lines.live.values() if o.state is State.SCHEDULED and o.scheduled_for <= self._clock.now]
+        planned = [o for o in due if job is None or o.of is job]
         for occurrence in sorted(planned, key=lambda o: (o.scheduled_for, o.id)):
             occurrence.concurrency_key = key_of(occurrence.of.definition.concurrency_key, occurrence.payload)
             lines.setdefault((occurrence.of.id, occurrence.concurrency_key), []).append(occurrence)
         for batch in lines.values():
             self.lines.admit(batch[0].of, batch)
-            self._ring((o for o in batch if o.state is State.PENDING), by_priority=False)
+        return list(lines.values())
 
     def _ring(self, candidates: Iterable[Occurrence], *, by_priority: bool = True) -> None:
         """Tell workers of what may begin, as far as the window of each type allows."""
@@ -237,6 +248,8 @@ class Server:
         return at
 
 
-def _too_late(count: int, catch_up: str) -> str:
+def _too_late(count: int, says: JobDefinition) -> str:
+    catch_up = says.catch_up
+    newer = ", or gave way to newer ones" if says.concurrency == "skip" and catch_up != "none" else ""
     newest = f", or were not among the newest {CATCH_UP_LIMIT}" if catch_up == "all" else ""
-    return f"{count} tick{'s' * (count != 1)} came too late for catch_up={catch_up}{newest}"
+    return f"{count} tick{'s' * (count != 1)} came too late for catch_up={catch_up}{newest}{newer}"
