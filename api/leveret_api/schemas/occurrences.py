@@ -115,7 +115,7 @@ class OccurrenceDetail(Occurrence):
     checkpoint: Any = Field(description="What an attempt saved last, for the next one.")
     payload: dict[str, Any]
     result: Any
-    error: AttemptError | None
+    error: AttemptError | None  # pyright: ignore[reportIncompatibleVariableOverride]
     idempotency_key: str | None
     attempts: list[Attempt] = Field(description="Oldest first, the current one included.")
     requeued_as: int | None = Field(description="The latest occurrence that repeats this one; null while none does.")
