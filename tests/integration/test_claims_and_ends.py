@@ -430,3 +430,15 @@ async def test_slots_are_never_overdrawn_when_everything_happens_at_once(control
     await asyncio.gather(*(triggered(control, job) for _ in range(40)))
     await asyncio.gather(run_all(), run_all(), *(triggered(control, job) for _ in range(20)))
     assert set(await control.states(job)) == {"succeeded"}
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "failed"])
+async def test_an_end_lies_not_in_the_future_however_long_its_worker_says_it_took(control: Control, outcome: str) -> None:
+    occurrence = await triggered(control, await control.job(retry={"max_attempts": 1, "delay": 0, "max_lost": 1}))
+    worker = await control.worker()
+    answer = await control.claim(worker, occurrence)
+    error = JobError(type="E", message="") if outcome == "failed" else None
+    await control.report(worker, finished(answer, outcome, duration=3600.0, error=error))
+    row = await control.row(occurrence)
+    assert row["state"] == outcome
+    assert row["started_at"] <= row["finished_at"] <= await control.db.pool.fetchval("select now()")

@@ -220,3 +220,9 @@ async def test_limits_are_put_read_listed_and_lifted(api: Api) -> None:
 )
 async def test_what_is_no_limit_is_refused(api: Api, type_: str, body: dict[str, Any], field: str) -> None:
     assert (await api.refused("PUT", f"/rate-limits/{type_}", 422, json=body)).keys() == {field}
+
+
+async def test_what_is_given_back_fills_the_bucket_and_no_more(control: Control) -> None:
+    await control.db.pool.execute("insert into rate_limit (type, count, per, tokens) values ('test.job', 5, 60, 4)")
+    await control.db.execute("rate_limits/refund", ["test.job"], [3])
+    assert await control.db.pool.fetchval("select tokens from rate_limit") == 5
