@@ -282,7 +282,7 @@ async def freeze_rabbitmq(stack: Stack, rng: random.Random) -> str:
 # Of several servers at once
 
 
-@_fault("replicas rabbitmq", bound=45)
+@_fault("replicas rabbitmq", bound=60)
 async def purge_while_nobody_listens(stack: Stack, rng: random.Random) -> str:
     """All replicas are down, what workers reported is deleted, and the replicas come back."""
     seconds = rng.uniform(3, 6)

@@ -22,8 +22,8 @@ from support.liveness import assert_everything_owned
 
 Say = Callable[[str], None]
 
-QUIET = 90.0
-"""Seconds in which everything ends once no job fires any more: retries, a lease, the second ring of a doorbell."""
+QUIET = 180.0
+"""Seconds in which everything ends once no job fires any more: retries, a lease, the fifth ring of a doorbell."""
 
 
 class Campaign:
