@@ -61,7 +61,7 @@ class Dispatcher:
         self._wake: dict[str, asyncio.Event] = {name: asyncio.Event() for name in services}
         self._steps = {name: term.watch(name, STEP_LIMIT) for name in (*services, "dispatcher", "reaper")}
         # These may fail, and no run is the later for it.
-        self._steps |= {name: Steps(name, STEP_LIMIT) for name in ("pruner", "repair")}
+        self._steps |= {name: Steps(name, STEP_LIMIT) for name in ("pruner", "repair", "liveness")}
         self.publisher = Publisher(
             term,
             broker,

@@ -8,7 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b[0-9a-f]{12,}\b|\d+(\.\d+)?")
-_BUG = re.compile(r"^raw: Traceback|exception was never retrieved|was never awaited")
+_BUG = re.compile(
+    r"^raw: Traceback|exception was never retrieved|was never awaited"
+    r"|apscheduler.*raised an exception \[traceback: (?!asyncio.exceptions.CancelledError)"
+)
 _LEVELS = {"warning", "error", "critical"}
 
 
