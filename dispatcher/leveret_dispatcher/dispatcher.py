@@ -60,8 +60,6 @@ class Dispatcher:
         services = ("scheduler", "publisher", "retrier", "promoter", "backfiller")
         self._wake: dict[str, asyncio.Event] = {name: asyncio.Event() for name in services}
         self._steps = {name: term.watch(name, STEP_LIMIT) for name in (*services, "dispatcher", "reaper")}
-        # These may fail, and no run is the later for it.
-        self._steps |= {name: Steps(name, STEP_LIMIT) for name in ("pruner", "repair", "liveness")}
         self.publisher = Publisher(
             term,
             broker,
@@ -141,6 +139,8 @@ class Dispatcher:
             ("clock", 5.0, self.clock.run_once),
         )
         for name, seconds, run_once in every:
+            # Those that the term does not watch may fail, and no run is the later for it.
+            self._steps.setdefault(name, Steps(name, STEP_LIMIT))
             trigger = IntervalTrigger(seconds=cast("int", seconds), timezone="UTC")
             timetable.add_job(self._tidy, trigger, args=(name, run_once), id=name)
         return timetable

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from leveret_core.hints import Hints
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
@@ -12,7 +10,7 @@ from leveret_dispatcher.term import Term, boottime
 from support.control import Exchange
 
 
-async def test_every_job_of_the_timetable_runs(caplog: pytest.LogCaptureFixture) -> None:
+async def test_every_job_of_the_timetable_runs() -> None:
     term = Term(Database("postgresql://nobody@localhost/none", pool_size=1), 1, boottime() + 60)
     timetable = Dispatcher(Settings(), term, Exchange(), Hints(None))._housekeeping()
     ran: list[str] = []
