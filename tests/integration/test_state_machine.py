@@ -615,6 +615,8 @@ class Lives(RuleBasedStateMachine):
                 assert json.loads(bytes(answer.payload)) == {"n": o.payload}
                 assert answer.job_version == o.version
                 self.given.append(answer)
+            elif answer.status == "cancelled":
+                assert self.model.occurrences[answer.occurrence].token in (None, answer.token)
 
     def _report(self, *events: Event) -> None:
         if not events:

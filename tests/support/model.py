@@ -204,7 +204,7 @@ class Model:
     # Running
 
     def claim(self, worker: str, id_: int, attempt: int) -> str:
-        """The desk's answer: `granted` (with a new token if `token` is None now), `stale`, `not_yet` or `unknown`."""
+        """The desk's answer; with `granted` there is a new token if `token` is None now."""
         if worker not in self.alive:
             return "unknown"
         o = self.occurrences.get(id_)
@@ -214,7 +214,7 @@ class Model:
             o.state, o.attempt, o.worker, o.token, o.started_at = "running", attempt, worker, None, self.now
             return "granted"
         if o.state in ("running", "cancelling") and (o.worker, o.attempt) == (worker, attempt):
-            return "granted"
+            return "granted" if o.state == "running" else "cancelled"
         return "not_yet" if o.state in ("waiting", "retrying") and o.attempt < attempt else "stale"
 
     def report(self, words: Iterable[Word]) -> None:
