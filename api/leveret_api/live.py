@@ -73,7 +73,7 @@ class Live:
             async_handlers=False,
             serializer=ClientPacket,
             # Their own loggers write to a handler of their own, past our formats.
-            logger=_quiet("socketio"),
+            logger=_quiet("socketio"),  # pyright: ignore[reportArgumentType]  (it takes loggers as well)
             engineio_logger=_quiet("engineio"),
         )
         self._server.on("connect", self._connected)

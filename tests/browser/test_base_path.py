@@ -91,7 +91,7 @@ async def test_links_and_locations_keep_the_path(stack: Stack, page: Page, host:
     await page.goto(f"{host}{PATH}/docs")
     address = await page.get_by_role("link", name="openapi.json").get_attribute("href")
     assert address == f"{PATH}/openapi.json"
-    document = await (await page.request.get(host + address)).json()
+    document = await (await page.request.get(f"{host}{address}")).json()
     assert document["servers"] == [{"url": PATH}]
 
 

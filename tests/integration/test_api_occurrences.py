@@ -251,8 +251,8 @@ async def test_what_failed_yesterday_with_an_error_is_found(api: Api, monkeypatc
 
     def of(**wanted: set[Any]) -> list[int]:
         names = ("kind", "error", "hours", "state")
-        rows = [(key, id_) for key, id_ in made.items() if all(key[names.index(n)] in v for n, v in wanted.items())]
-        return [id_ for key, id_ in sorted(rows, key=lambda row: (row[0][2], row[1]), reverse=True)]
+        rows = [row for row in made.items() if all(row[0][names.index(n)] in v for n, v in wanted.items())]
+        return [id_ for _, id_ in sorted(rows, key=lambda row: (row[0][2], row[1]), reverse=True)]
 
     within = {3, 23}
     one = of(kind={"sendemail.welcome"}, error={"read timeout"}, hours=within)

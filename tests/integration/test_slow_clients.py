@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -41,7 +41,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[tuple[str, int]]:
+async def running() -> AsyncGenerator[tuple[str, int]]:
     ready: asyncio.Queue[str] = asyncio.Queue()
     task = asyncio.create_task(serve(app, "127.0.0.1", 0, ready=ready.put_nowait))
     try:
@@ -54,7 +54,7 @@ async def running() -> AsyncIterator[tuple[str, int]]:
 
 
 @pytest.fixture
-async def place(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[str, int]]:
+async def place(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[tuple[str, int]]:
     monkeypatch.setattr(server, "Waiting", partial(Waiting, head=0.5, body=0.5))
     monkeypatch.setattr(server, "MAX_CONNECTIONS", MOST)
     monkeypatch.setattr(http_protocol, "BODY_RATE", 100_000.0)
@@ -122,7 +122,7 @@ async def test_one_byte_at_a_time_does_not_help(place: tuple[str, int], head: by
 
 
 async def test_a_body_that_takes_its_time_but_comes_is_taken(place: tuple[str, int]) -> None:
-    async def slowly() -> AsyncIterator[bytes]:
+    async def slowly() -> AsyncGenerator[bytes]:
         for _ in range(20):
             yield b"x" * 20_000
             await asyncio.sleep(0.05)

@@ -10,7 +10,7 @@ import msgspec
 
 from leveret_core.messages.codec import MAX_MESSAGE_BYTES, BadMessage
 from leveret_core.messages.events import Event, Finished, Log
-from leveret_core.messages.fields import AttemptNumber, OccurrenceId
+from leveret_core.messages.fields import MAX_INT32, MAX_INT64
 from leveret_core.messages.salvage import items, members
 from leveret_core.messages.version import ACCEPTED_VERSIONS, PROTOCOL_VERSION
 from leveret_core.text import clean_json, json_problem
@@ -158,8 +158,8 @@ def _bad(raw: bytes, reason: str) -> BadEvent:
         raw,
         reason or "it cannot be read",
         ends=_value(parts.get("kind"), str) == "finished",
-        occurrence=_value(parts.get("occurrence"), OccurrenceId),
-        attempt=_value(parts.get("attempt"), AttemptNumber),
+        occurrence=_number(parts.get("occurrence"), MAX_INT64),
+        attempt=_number(parts.get("attempt"), MAX_INT32),
         token=_uuid(_value(parts.get("token"), str) or ""),
     )
 
@@ -169,6 +169,11 @@ def _uuid(text: str) -> str | None:
         return str(uuid.UUID(text))
     except ValueError:
         return None
+
+
+def _number(raw: bytes | None, most: int) -> int | None:
+    number = _value(raw, int)
+    return number if number is not None and 1 <= number <= most else None
 
 
 def _value(raw: bytes | None, type_: type[_Value]) -> _Value | None:

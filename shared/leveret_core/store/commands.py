@@ -128,7 +128,7 @@ async def requeue_in(
     limits = await _lock_job(connection, old["job_id"], used)
     if queue and limits[0] == "skip":
         # Whoever gives back a place lets the next in line take it, whatever the policy of the job.
-        limits = ("queue", *limits[1:])
+        limits = ("queue", limits[1], limits[2]) if len(limits) == 3 else ("queue", limits[1], limits[2], limits[3])
     made = await _create_now(
         connection,
         Planned(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -105,13 +106,14 @@ def test_what_passes_is_read_by_the_libraries(text: str, form: str) -> None:
 
 
 def test_errors_have_no_cause_that_tells_more() -> None:
-    for make, url in (
+    makers: tuple[tuple[Callable[[str], object], str], ...] = (
         (lock_client, "redis://:CAN/ARY@localhost/0"),
         (lock_client, "redis://localhost/0?socket_timeout=CANARY"),
         (lock_client, "redis://localhost/0?canary=CANARY"),
         (lambda url: parse_urls(url, 10), "amqp://u:CAN/ARY@localhost"),
         (lambda url: split_login(url, "it"), "http://u:CAN/ARY@localhost"),
-    ):
+    )
+    for make, url in makers:
         with pytest.raises(ConfigurationError) as raised:
             make(url)
         whole = "".join(line for line in traceback.format_exception(raised.value) if not line.startswith("  "))
