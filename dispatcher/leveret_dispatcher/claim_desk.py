@@ -211,8 +211,8 @@ class ClaimDesk:
         known = await self._standings.of(beats)
         mine = {beat.worker: beat for beat in beats if (beat.worker, beat.secret) in known}
         ids = {text: uuid.UUID(text) for text in mine}
-        rows = [(ids[beat.worker], beat.running, beat.draining) for beat in mine.values()]
-        renewed = await self._db.fetch("workers/heartbeat", *columns(rows, 3), self._settings.lease) if rows else []
+        rows = [(ids[beat.worker], beat.running, beat.draining, _named(beat)) for beat in mine.values()]
+        renewed = await self._db.fetch("workers/heartbeat", *columns(rows, 4), self._settings.lease) if rows else []
         alive = {row["id"]: row["drain"] for row in renewed}
         cancel: dict[uuid.UUID, list[Ask]] = {}
         for row in renewed:
@@ -250,3 +250,8 @@ def _unchecked(hello: Hello) -> list[tuple[str, str]]:
     schemas = [(handler.pattern, handler.schema) for handler in hello.handlers if handler.schema is not None]
     problems = ((pattern, problem) for pattern, schema in schemas for problem in schema_problems(schema))
     return [(f"handler {pattern}: {p.field}", p.message) for pattern, p in islice(problems, _MAX_TOLD)]
+
+
+def _named(beat: Heartbeat) -> str | None:
+    """The occurrences that the worker holds, as text of a Postgres array; None if it does not say."""
+    return None if beat.holding is UNSET else "{" + ",".join(str(ask.occurrence) for ask in beat.holding) + "}"

@@ -28,6 +28,7 @@ from leveret_dispatcher.promoter import Promoter
 from leveret_dispatcher.pruner import Pruner
 from leveret_dispatcher.publisher import Publisher
 from leveret_dispatcher.reaper import Reaper
+from leveret_dispatcher.reconciler import Reconciler
 from leveret_dispatcher.retrier import Retrier
 from leveret_dispatcher.scheduler import Scheduler
 from leveret_dispatcher.settlement import Settled
@@ -101,6 +102,7 @@ class Dispatcher:
             reachable=lambda: broker.connected,
             changed=self._settled,
         )
+        self.reconciler = Reconciler(term, grace=settings.unnamed_grace, backlog=broker.events_backlog, changed=self._settled)
         self.backfiller = Backfiller(term, ahead=settings.backfill_ahead, changed=self._created, finished=self._backfilled)
         self.pruner = Pruner(term, settings.history_days)
 
@@ -133,6 +135,7 @@ class Dispatcher:
         )
         every: Sequence[tuple[str, float, Callable[[], Awaitable[object]]]] = (
             ("reaper", min(5.0, self._settings.lease / 3), self.reaper.run_once),
+            ("reconciler", max(0.2, min(5.0, self._settings.unnamed_grace / 3)), self.reconciler.run_once),
             ("pruner", 600.0, self.pruner.run_once),
             ("repair", 60.0, self.pruner.repair),
             ("liveness", 60.0, self.liveness.run_once),

@@ -63,6 +63,12 @@ class Settings(BaseSettings):
         description="seconds past a timeout before the server ends the attempt of a worker that lives and says nothing of it",
     )
 
+    unnamed_grace: float = Field(
+        default=60.0,
+        ge=0,
+        description="seconds a live worker must not have named what it runs by the tables, before that counts as lost",
+    )
+
     payload_limit: int = Field(default=256 * 1024, ge=1, description="bytes of JSON in a payload, at most")
     result_limit: int = Field(default=256 * 1024, ge=1, description="bytes of JSON in a result, at most")
     log_limit: int = Field(default=2_000, ge=0, description="log records kept of one attempt, at most")

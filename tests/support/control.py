@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from leveret_core import messages
-from leveret_core.broker.base import EventMessage, Published
+from leveret_core.broker.base import Backlog, EventMessage, Published
 from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Answer, Ask, Claim, Claimed, Doorbell, Event, Finished, HandlerInfo, Hello
 from leveret_core.settings import Settings
@@ -39,12 +39,21 @@ class Exchange:
 
     connected: bool = True
     outcome: Published = Published.CONFIRMED
+    backlog: Backlog = field(default_factory=lambda: Backlog(0, 1))
     rung: list[Doorbell] = field(default_factory=list[Doorbell])
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     async def serve_claims(self, desk: object, refused: object = None) -> None: ...
     async def consume_events(self, ingest: object) -> None: ...
+
+    @property
+    def events_behind(self) -> float | None:
+        return 0.0
+
+    async def events_backlog(self) -> Backlog:
+        return self.backlog
+
     async def tell_workers(self, word: object) -> None: ...
 
     async def publish(self, doorbells: Sequence[Doorbell]) -> list[Published]:

@@ -112,6 +112,12 @@ class Attempts:
                 self._end_unrun(held, "cancelled")
                 self.lanes.refuse(held.lane)
 
+    def holding(self) -> list[Key]:
+        """All that is asked for, runs, or has ended without a confirmation. Safe to call from any thread."""
+        # Each copy is one step of the interpreter. The ends come last, so that one which moves there meanwhile is in either.
+        held = list(self._held)
+        return list(dict.fromkeys([*held, *self.events.unconfirmed]))
+
     def close(self) -> None:
         """Take nothing more: doorbells go back, and so does what was claimed and has not begun."""
         self._closing = True

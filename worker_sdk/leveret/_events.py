@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from leveret._held import Held
+from leveret._held import Held, Key
 from leveret._outbox import MAX_BATCH, Entry, Outbox, encode_batch
 from leveret._spool import Spool, left_over
 from leveret.config import WorkerConfig
@@ -26,6 +26,9 @@ SPILL_INTERVAL = 0.05
 """Seconds between two writes to the disk."""
 RETRY_PAUSE = (0.2, 2.0)
 """Seconds before a batch that was not confirmed is sent again: the first and the longest pause."""
+
+End = tuple[Key, Held | None]
+"""An attempt that ended, and what waits for the confirmation of that."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -42,11 +45,13 @@ class EventBuffer:
 
     Attributes:
         room: set while results of more attempts can be kept.
+        unconfirmed: attempts whose end the broker has not confirmed yet.
     """
 
     def __init__(self, broker: WorkerBroker, config: WorkerConfig, on_confirmed: Callable[[Held], None]) -> None:
         self.room = asyncio.Event()
         self.room.set()
+        self.unconfirmed: dict[Key, None] = {}
         self._broker = broker
         self._timeout = config.send_timeout
         self._folder = config.spool_dir
@@ -60,8 +65,8 @@ class EventBuffer:
         self._told_full = False
         self._under_way: list[Entry] = []
         """Taken out, and neither confirmed nor on disk."""
-        self._on_disk: deque[list[Held]] = deque()
-        """What waits for the confirmation of each message in the spool."""
+        self._on_disk: deque[list[End]] = deque()
+        """The ends that wait for the confirmation of each message in the spool."""
 
     def add(self, worker: str, event: Event) -> None:
         """Take a log or progress event of incarnation `worker`, from any thread."""
@@ -74,6 +79,7 @@ class EventBuffer:
 
     def finish(self, worker: str, event: Finished, held: Held | None = None) -> None:
         """Take the last event of an attempt, on the event loop; `held` goes to `on_confirmed`."""
+        self.unconfirmed[event.occurrence, event.attempt] = None
         self._outbox.finish(worker, event, held)
         self._armed = True
         self._wake.set()
@@ -150,7 +156,7 @@ class EventBuffer:
             await asyncio.sleep(random.uniform(pause / 2, pause))
             pause = min(longest, pause * 2)
         confirmed, self._under_way = self._under_way, []
-        self._confirm([entry.held for entry in confirmed if entry.held is not None])
+        self._confirm(_ends(confirmed))
 
     async def _by_way_of_the_disk(self) -> None:
         """Write everything to the spool, and send from there until it is empty."""
@@ -194,7 +200,7 @@ class EventBuffer:
                 return True
         if not await self._on_the_disk_thread(self._spool.append, encode_batch(batch)):
             return False
-        self._on_disk.append([entry.held for entry in batch if entry.held is not None])
+        self._on_disk.append(_ends(batch))
         self._under_way = []
         return True
 
@@ -243,9 +249,11 @@ class EventBuffer:
             return False
         return True
 
-    def _confirm(self, confirmed: Sequence[Held]) -> None:
-        for held in confirmed:
-            self._on_confirmed(held)
+    def _confirm(self, ends: Sequence[End]) -> None:
+        for key, held in ends:
+            self.unconfirmed.pop(key, None)
+            if held is not None:
+                self._on_confirmed(held)
 
     def _look_for_room(self, *, stuck: bool = False) -> None:
         """See whether the results in memory leave room for more; `stuck` when they can go nowhere."""
@@ -265,3 +273,7 @@ class EventBuffer:
         if self._disk is None:
             self._disk = ThreadPoolExecutor(1, "leveret-spool")
         return await asyncio.get_running_loop().run_in_executor(self._disk, lambda: call(*args, **kwargs))
+
+
+def _ends(batch: Sequence[Entry]) -> list[End]:
+    return [((e.event.occurrence, e.event.attempt), e.held) for e in batch if isinstance(e.event, Finished)]

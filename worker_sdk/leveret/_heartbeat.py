@@ -11,10 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from msgspec import UNSET
+
+from leveret._held import Key
 from leveret._lease import boot_time
 from leveret._membership import Membership
 from leveret_core.broker.base import WorkerBroker
 from leveret_core.messages import Alive, Ask, Heartbeat, Unknown
+from leveret_core.messages.fields import MAX_HOLDING
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +33,11 @@ LAG_WORTH_TELLING = 1.0
 
 
 class Condition(NamedTuple):
-    """What a heartbeat tells: runs under way, and whether the worker takes no more."""
+    """What a heartbeat tells: runs under way, whether the worker takes no more, and the attempts it holds."""
 
     running: int
     draining: bool
+    holding: Sequence[Key]
 
 
 class Pulse:
@@ -158,6 +163,7 @@ class Pulse:
             running=condition.running,
             loop_lag=self._measure(),
             draining=condition.draining,
+            holding=[Ask(*key) for key in condition.holding] if len(condition.holding) <= MAX_HOLDING else UNSET,
         )
         try:
             reply = await broker.request(heartbeat, min(TIMEOUT, self._membership.heartbeat))

@@ -122,7 +122,7 @@ class Worker:
             self._membership,
             self._heartbeat_broker,
             self._broker,
-            condition=lambda: Condition(len(attempts.runs), self._draining),
+            condition=lambda: Condition(len(attempts.runs), self._draining, attempts.holding()),
             on_cancel=attempts.cancel,
             on_drain=self._told_to_drain,
             on_lost=self._lose,

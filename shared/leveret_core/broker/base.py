@@ -41,6 +41,14 @@ class Delivery:
     requeue: Callable[[], Awaitable[None]] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is in the events queue: messages that no consumer has yet, and its consumers."""
+
+    waiting: int
+    consumers: int
+
+
 class ServerBroker(Protocol):
     """The side of API replicas and dispatchers. Every method ends within its own deadline."""
 
@@ -78,6 +86,15 @@ class ServerBroker(Protocol):
 
         When `ingest` raises, the same batch is handed over again after a pause, as long as its connection lives.
         """
+        ...
+
+    @property
+    def events_behind(self) -> float | None:
+        """Seconds since the oldest event arrived here that is not ingested, 0 if there is none; None while none can arrive."""
+        ...
+
+    async def events_backlog(self) -> Backlog:
+        """What is in the events queue just now. Raises `BrokerUnavailable`."""
         ...
 
     async def tell_workers(self, word: Control) -> None:

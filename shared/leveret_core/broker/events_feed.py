@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from leveret_core.broker.base import EventMessage
 from leveret_core.broker.inbox import Inbox
@@ -22,6 +23,12 @@ RETRY_MIN, RETRY_MAX = 0.5, 5.0
 """Seconds before a batch is handed over again: the first pause and, doubling, the last."""
 STEP_LIMIT = 60.0
 """Seconds a batch may take; the ingestor's statements have time limits of their own, of seconds."""
+ALONE_AFTER = 3
+"""Failures of a batch after which its messages are handed over one by one."""
+PARKED_PAUSE = 30.0
+"""Seconds before a message that fails while others succeed is handed over again."""
+MAX_PARKED = PREFETCH // 2
+"""Such messages that are kept apart, at most: with more it is not they that are at fault."""
 
 Ingest = Callable[[Sequence[EventMessage]], Awaitable[None]]
 
@@ -32,13 +39,15 @@ class Arrived:
 
     message: EventMessage
     gone: Callable[[], bool]
+    at: float = field(default_factory=time.monotonic)
 
 
 class EventsFeed:
     """Feeds `ingest` with what is in `inbox`, one batch at a time.
 
     When it raises, the batch is kept and handed over again after a pause: giving it back to the queue would use up its
-    deliveries while Postgres is away. When the connection goes meanwhile, the broker delivers it all again.
+    deliveries while Postgres is away. When the connection goes meanwhile, the broker delivers it all again. Messages that fail
+    while others succeed are kept apart, and hold up nobody.
     """
 
     def __init__(self, ingest: Ingest) -> None:
@@ -47,28 +56,74 @@ class EventsFeed:
         self._ingest = ingest
         self._stopping = asyncio.Event()
         self._fails = False
+        self._batch: list[Arrived] = []
+        self._parked: list[Arrived] = []
+        self._parked_until = 0.0
+
+    @property
+    def behind(self) -> float:
+        """Seconds since the oldest message arrived here that is not ingested yet; 0 if there is none."""
+        held = [*self._batch[:1], *self._parked[:1], *self.inbox.first]
+        return time.monotonic() - min(arrived.at for arrived in held) if held else 0.0
 
     async def run(self) -> None:
         """Ingest until `stop`."""
-        while batch := await self.inbox.take(BATCH):
-            pause = RETRY_MIN
-            while batch and not await self._try([arrived.message for arrived in batch]):
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._stopping.wait()
-                        return
-                pause = min(2 * pause, RETRY_MAX)
-                batch = [arrived for arrived in batch if not arrived.gone()]
+        await self._work_off()  # what was left of a run that broke
+        while not self._stopping.is_set():
+            # Until it is in `_batch` it would be nowhere: nothing may be awaited in between.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._until_parked()):
+                    await self.inbox.filled()
+            self._batch = self.inbox.take_now(BATCH)
+            await self._work_off()
+            await self._try_parked()
 
     def stop(self) -> None:
         """End `run` after the call that it is at; what was not ingested stays unsettled."""
         self._stopping.set()
         self.inbox.close()
 
-    async def _try(self, messages: Sequence[EventMessage]) -> bool:
+    async def _work_off(self) -> None:
+        pause, failures = RETRY_MIN, 0
+        while self._batch and not self._stopping.is_set() and not await self._try(self._batch):
+            failures += 1
+            if failures >= ALONE_AFTER:
+                self._batch += self.inbox.take_now(BATCH - len(self._batch))
+                await self._one_by_one()
+            if self._batch:
+                await self._pause(pause)
+                pause = min(2 * pause, RETRY_MAX)
+            self._batch = [arrived for arrived in self._batch if not arrived.gone()]
+        self._batch = []
+
+    async def _one_by_one(self) -> None:
+        """Hand over the batch one by one. Those that fail are parked, unless all do."""
+        failed = [one for one in self._batch if not self._stopping.is_set() and not await self._try([one])]
+        if len(failed) == len(self._batch) or len(self._parked) + len(failed) > MAX_PARKED:
+            self._batch = failed
+            return
+        self._batch = []
+        if failed and not self._parked:
+            self._parked_until = time.monotonic() + PARKED_PAUSE
+        self._parked += failed
+
+    async def _try_parked(self) -> None:
+        if self._parked and time.monotonic() >= self._parked_until:
+            self._parked = [one for one in self._parked if not one.gone() and not await self._try([one])]
+            self._parked_until = time.monotonic() + PARKED_PAUSE
+
+    def _until_parked(self) -> float | None:
+        return max(0.0, self._parked_until - time.monotonic()) if self._parked else None
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _try(self, batch: Sequence[Arrived]) -> bool:
         self.steps.begin()
         try:
-            await self._ingest(messages)
+            await self._ingest([arrived.message for arrived in batch])
         except Exception:
             self.steps.failed()
             if not self._fails:

@@ -51,9 +51,20 @@ class Inbox(Generic[Item]):
         Returns:
             the items; none if, and only if, the inbox is closed.
         """
+        await self.filled()
+        return self.take_now(limit)
+
+    async def filled(self) -> None:
+        """Wait until there is an item, or the inbox is closed."""
         while not self._items and not self._closed:
             self._filled.clear()
             await self._filled.wait()
-        if self._closed:
-            return []
-        return [self._items.popleft() for _ in range(min(limit, len(self._items)))]
+
+    def take_now(self, limit: int) -> list[Item]:
+        """Take what there is, at most `limit`, oldest first; nothing from a closed inbox."""
+        return [] if self._closed else [self._items.popleft() for _ in range(min(limit, len(self._items)))]
+
+    @property
+    def first(self) -> tuple[Item, ...]:
+        """The oldest item, if there is one."""
+        return (self._items[0],) if self._items else ()

@@ -24,6 +24,11 @@ class MemoryQueue(Generic[Item]):
     def __len__(self) -> int:
         return len(self._ready)
 
+    @property
+    def consumers(self) -> int:
+        """How many there are."""
+        return len(self._consumers)
+
     def put(self, item: Item) -> None:
         """Add `item` at the end."""
         self.put_back(next(self._numbers), item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from leveret_core.broker.base import EventMessage, Published
+from leveret_core.broker.base import Backlog, EventMessage, Published
 from leveret_core.broker.claims_feed import PREFETCH as CLAIMS_PREFETCH
 from leveret_core.broker.claims_feed import Asked, ClaimsFeed, Desk, log_refused
 from leveret_core.broker.events_feed import PREFETCH as EVENTS_PREFETCH
@@ -84,6 +84,16 @@ class MemoryServerBroker:
 
         consumer = self._hub.events.consume(EVENTS_PREFETCH, deliver)
         self._consume(consumer, feed)
+
+    @property
+    def events_behind(self) -> float | None:
+        """Seconds since the oldest event arrived here that is not ingested, 0 if there is none; None while none can arrive."""
+        behinds = [feed.behind for feed, _ in self._feeds if isinstance(feed, EventsFeed)]
+        return max(behinds) if behinds and self._connected else None
+
+    async def events_backlog(self) -> Backlog:
+        """What is in the events queue just now."""
+        return Backlog(len(self._hub.events), self._hub.events.consumers)
 
     async def tell_workers(self, word: Control) -> None:
         """Send a word to all workers that listen. Raises `BrokerUnavailable` when stopped."""

@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 
 from leveret_core import topology
 from leveret_core.broker.acknowledger import Acknowledger
-from leveret_core.broker.base import EventMessage, Published
+from leveret_core.broker.base import Backlog, EventMessage, Published
 from leveret_core.broker.claims_feed import PREFETCH as CLAIMS_PREFETCH
 from leveret_core.broker.claims_feed import Asked, ClaimsFeed, Desk, log_refused
 from leveret_core.broker.events_feed import PREFETCH as EVENTS_PREFETCH
@@ -112,6 +112,25 @@ class RabbitServerBroker:
         feed = EventsFeed(ingest)
         self._events.keep("queue leveret.events", partial(_consume_events, feed=feed))
         self._consume(self._events, feed)
+
+    @property
+    def events_behind(self) -> float | None:
+        """Seconds since the oldest event arrived here that is not ingested, 0 if there is none; None while none can arrive."""
+        behinds = [feed.behind for feed, _ in self._feeds if isinstance(feed, EventsFeed)]
+        return max(behinds) if behinds and self._events.connected else None
+
+    async def events_backlog(self) -> Backlog:
+        """What is in the events queue just now. Raises `BrokerUnavailable`."""
+        try:
+            with closing_is_an_error():
+                async with asyncio.timeout(TELL_TIMEOUT):
+                    channel = await self._teller.get()
+                    declared = await channel.queue_declare(topology.EVENTS_QUEUE, passive=True)
+        except BrokerUnavailable:
+            raise
+        except Exception as error:
+            raise BrokerUnavailable(f"the queue of events could not be looked at: {error!r}") from error
+        return Backlog(declared.message_count or 0, declared.consumer_count or 0)
 
     async def tell_workers(self, word: Control) -> None:
         """Send a word to all workers, best effort. Raises `BrokerUnavailable`."""

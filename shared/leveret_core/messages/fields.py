@@ -16,6 +16,8 @@ MAX_NAME = 200
 """Characters."""
 MAX_ASKS = 1_000
 """Asks in one claim, at most."""
+MAX_HOLDING = 10_000
+"""Attempts named in a heartbeat, at most."""
 MAX_HANDLERS = 1_000
 """Handlers in one hello, at most."""
 MAX_SECONDS = 1e9

@@ -11,6 +11,7 @@ from leveret_core.errors import InvalidInput
 from leveret_core.messages.fields import (
     MAX_ASKS,
     MAX_HANDLERS,
+    MAX_HOLDING,
     AttemptNumber,
     Count,
     GivenName,
@@ -111,6 +112,9 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     loop_lag: Seconds = 0.0
     draining: bool = False
     secret: MaybeSecret = ""
+    holding: Annotated[list[Ask], Meta(max_length=MAX_HOLDING)] | UnsetType = UNSET
+    """All that it has asked for, runs, or has ended without a confirmation by the broker: what it was granted and does not
+    name, it does not run. Left out by workers that cannot say."""
     v: int = PROTOCOL_VERSION
 
 

@@ -10,7 +10,7 @@ from leveret_core.messages.fields import MAX_ASKS, GivenName, MaybeSecret, Occur
 from leveret_core.messages.requests import Ask, BadAsk, Hello, MarredClaim, Request
 from leveret_core.messages.version import PROTOCOL_VERSION
 
-MAX_REQUEST_BYTES = {"hello": 256 * 1024, "claim": 256 * 1024, "declare": 8 * 1024 * 1024}
+MAX_REQUEST_BYTES = {"hello": 256 * 1024, "claim": 256 * 1024, "declare": 8 * 1024 * 1024, "heartbeat": 512 * 1024}
 """Bytes of a request, at most, by its kind; of the others `MAX_SMALL_BYTES`."""
 MAX_SMALL_BYTES = 64 * 1024
 
