@@ -20,7 +20,18 @@ from leveret_api.live import Live
 from leveret_api.metrics import Metrics, RequestMetrics
 from leveret_api.middleware import BodyLimit, SameOrigin, SecurityHeaders
 from leveret_api.openapi import describe
-from leveret_api.routers import backfills, dead_letters, imports, jobs, occurrences, rate_limits, schedules, system, triggers
+from leveret_api.routers import (
+    backfills,
+    dead_events,
+    dead_letters,
+    imports,
+    jobs,
+    occurrences,
+    rate_limits,
+    schedules,
+    system,
+    triggers,
+)
 from leveret_api.services import Services
 from leveret_api.status import Status
 
@@ -66,7 +77,7 @@ def create_app(services: Services, *, static: Path = STATIC) -> ASGIApp:
     app.state.metrics = metrics
     errors.install(app)
     describe(app, base_path)
-    for part in (jobs, imports, triggers, backfills, occurrences, dead_letters, schedules, rate_limits, system):
+    for part in (jobs, imports, triggers, backfills, occurrences, dead_letters, dead_events, schedules, rate_limits, system):
         app.include_router(part.router)
     # What no route answers, not a route itself: a wrong method on a known address stays 405.
     app.router.default = Dashboard(static, base_path)

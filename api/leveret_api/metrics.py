@@ -32,6 +32,9 @@ class Metrics:
         self._up = self._gauge("leveret_service_up", "Whether a service answers.", ("service",))
         self._occurrences = self._gauge("leveret_occurrences", "Live occurrences, by state.", ("state",))
         self._dead_letters = self._gauge("leveret_dead_letters", "Occurrences that failed for good and nobody has dealt with.")
+        self._dead_events = self._gauge("leveret_dead_events", "What workers sent and nobody could apply.")
+        # A gauge, since its numbers are counted elsewhere.
+        self._set_aside = self._gauge("leveret_dead_events_total", "The same, as this process met it.", ("reason_kind",))
         self._jobs = self._gauge("leveret_jobs", "Jobs, paused or not.", ("paused",))
         self._workers = self._gauge("leveret_workers", "Workers alive.")
         self._slots = self._gauge("leveret_worker_slots", "What the workers alive can run at once.")
@@ -54,6 +57,12 @@ class Metrics:
         self._task_up = self._gauge("leveret_task_up", "Whether a background task of this process does its work.", ("task",))
         self._restarts = _Restarts()
         self._registry.register(self._restarts)
+
+    def tell_dead_events(self, set_aside: Mapping[str, int], kept: int | None) -> None:
+        """Take how many events this process has set aside, by kind, and how many are kept in all; None if that is not known."""
+        for kind, count in set_aside.items():
+            self._set_aside.labels(kind).set(count)
+        self._dead_events.set(float("nan") if kept is None else kept)
 
     def render(self, *, leads: bool, states: ServiceStates, health: Health, overview: Overview | None) -> bytes:
         """The text of a scrape.

@@ -16,6 +16,7 @@ TAGS = [
     {"name": "occurrences", "description": "Planned runs: what became of them, and what to do about them."},
     {"name": "backfills", "description": "Fire times of the past that run because somebody asked for them."},
     {"name": "dead letters", "description": "Occurrences that failed for good and wait for somebody to deal with them."},
+    {"name": "dead events", "description": "What workers sent and nobody could apply."},
     {"name": "rate limits", "description": "How many occurrences of a type start within a time."},
     {"name": "system", "description": "Workers, the dispatcher, health."},
 ]

@@ -17,6 +17,7 @@ from leveret_dispatcher.claim_desk import ClaimDesk
 from leveret_dispatcher.dispatcher import Dispatcher
 from leveret_dispatcher.ingestor import Ingestor
 from leveret_dispatcher.lock import RedisLock
+from leveret_dispatcher.progress_report import ProgressReport
 from leveret_dispatcher.term import Term
 
 STOP_TIMEOUT = 14.0
@@ -52,6 +53,8 @@ class ControlPlane:
         self._hints = hints
         self._desk = ClaimDesk(settings, database, hints)
         self._ingestor = Ingestor(settings, database, hints)
+        self._report = ProgressReport(database, lambda: broker.events_behind, min(5.0, settings.unnamed_grace / 3))
+        self._reporting: Kept | None = None
         self._own_database = Database(
             settings.database_url, pool_size=6, application_name="leveret dispatcher", idle_in_transaction=3.0
         )
@@ -70,6 +73,11 @@ class ControlPlane:
         """How many requests of workers this process refused, by kind."""
         return self._desk.refusals.counts
 
+    @property
+    def set_aside(self) -> Mapping[str, int]:
+        """How many events this process could not apply since its start, by kind."""
+        return self._ingestor.set_aside.counts
+
     async def start(self) -> None:
         """Serve claims and events, and stand for election. The broker may still be away.
 
@@ -80,13 +88,14 @@ class ControlPlane:
             await self._own_database.start()
         await self._broker.serve_claims(self._desk.answer, self._desk.refused)
         await self._broker.consume_events(self._ingestor.ingest)
+        self._reporting = self._supervisor.keep("report of events", self._report.run)
         if self._candidate is not None:
             self._standing = self._supervisor.keep("candidate", self._candidate.run)
 
     async def stop(self) -> None:
         """Resign if this process holds the term. Claims and events are served until the broker is stopped."""
-        standing, self._standing = self._standing, None
-        await self._supervisor.stop(standing, within=STOP_TIMEOUT)
+        (standing, self._standing), (reporting, self._reporting) = (self._standing, None), (self._reporting, None)
+        await self._supervisor.stop(standing, reporting, within=STOP_TIMEOUT)
         await self._own_database.stop()
 
     async def _dispatch(self, term: Term) -> None:

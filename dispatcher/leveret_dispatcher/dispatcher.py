@@ -104,7 +104,7 @@ class Dispatcher:
         )
         self.reconciler = Reconciler(term, grace=settings.unnamed_grace, backlog=broker.events_backlog, changed=self._settled)
         self.backfiller = Backfiller(term, ahead=settings.backfill_ahead, changed=self._created, finished=self._backfilled)
-        self.pruner = Pruner(term, settings.history_days)
+        self.pruner = Pruner(term, settings.history_days, settings.audit_days)
 
     async def run(self) -> None:
         """Dispatch. Raises `TermOver` when the term is."""

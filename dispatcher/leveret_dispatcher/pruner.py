@@ -18,31 +18,39 @@ class Pruner:
 
     Args:
         term: whose epoch fences every transaction.
-        history_days: days a final occurrence is kept.
+        history_days: days a final occurrence is kept, and a dead event.
+        audit_days: days it is kept who did what. Default 365.
     """
 
-    def __init__(self, term: Term, history_days: float) -> None:
+    def __init__(self, term: Term, history_days: float, audit_days: float = 365.0) -> None:
         self._term = term
         self._history_days = history_days
+        self._audit_days = audit_days
 
     async def run_once(self) -> int:
         """Delete everything past its time, in batches; returns how many occurrences went."""
-        total = 0
-        while True:
-            async with self._term.transaction() as connection:
-                tag = await connection.execute(sql("maintenance/prune_occurrences"), self._history_days, BATCH, timeout=30)
-            count = int(tag.rpartition(" ")[2])
-            total += count
-            if count < BATCH:
-                break
+        total = await self._prune("maintenance/prune_occurrences", self._history_days)
+        await self._prune("maintenance/prune_dead_events", self._history_days)
+        await self._prune("maintenance/prune_audit", self._audit_days)
         async with self._term.transaction() as connection:
             await connection.execute(sql("maintenance/prune_workers"), self._history_days)
+            await connection.execute(sql("ingestors/prune"))
             await connection.execute(sql("key_limits/prune_lines"), timeout=30)
             await connection.execute(sql("key_limits/prune_buckets"), timeout=30)
             await connection.execute(sql("maintenance/prune_backfills"), self._history_days)
         if total:
             log.info("pruner: %d occurrences were older than %g days", total, self._history_days)
         return total
+
+    async def _prune(self, statement: str, days: float) -> int:
+        total = 0
+        while True:
+            async with self._term.transaction() as connection:
+                tag = await connection.execute(sql(statement), days, BATCH, timeout=30)
+            count = int(tag.rpartition(" ")[2])
+            total += count
+            if count < BATCH:
+                return total
 
     async def repair(self) -> int:
         """Free slots whose occurrence is final. There should be none: each one found is a bug, and logged as an error."""

@@ -7,8 +7,8 @@ nowhere. An attempt is lost when, after it had not been named for the grace,
 1. the queue was seen empty, so that what is left of it is with ingestors, and then
 2. as many ingestors as the queue has consumers have said that they have read all they were given until after that moment,
 
-and both once more, because an ingestor that died in between gave back what it had. A long backlog never satisfies the first; an ingestor that is frozen or cut off from Postgres while it has events never lets the
-second come true.
+and both once more, because an ingestor that died in between gave back what it had. A long backlog never satisfies the first; an
+ingestor that is frozen or cut off from Postgres while it has events never lets the second come true.
 """
 
 from __future__ import annotations

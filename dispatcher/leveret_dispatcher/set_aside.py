@@ -63,7 +63,7 @@ class SetAside:
     """
 
     def __init__(self, database: Database) -> None:
-        self.counts: Counter[Kind] = Counter()
+        self.counts: Counter[str] = Counter()
         self._db = database
         self._told: dict[uuid.UUID | None, float] = {}
         self._untold: Counter[uuid.UUID | None] = Counter()

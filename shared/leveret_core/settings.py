@@ -72,7 +72,8 @@ class Settings(BaseSettings):
     payload_limit: int = Field(default=256 * 1024, ge=1, description="bytes of JSON in a payload, at most")
     result_limit: int = Field(default=256 * 1024, ge=1, description="bytes of JSON in a result, at most")
     log_limit: int = Field(default=2_000, ge=0, description="log records kept of one attempt, at most")
-    history_days: float = Field(default=30.0, gt=0, description="days a final occurrence is kept")
+    history_days: float = Field(default=30.0, gt=0, description="days a final occurrence is kept, and a dead event")
+    audit_days: float = Field(default=365.0, gt=0, description="days it is kept who did what")
 
     pool_size: int = Field(
         default=8, ge=2, le=200, description="Postgres connections for REST, and as many for claims and events"

@@ -10,6 +10,7 @@ from leveret.commands import (
     api,
     backfills,
     bench,
+    dead_events,
     dead_letters,
     dev,
     doctor,
@@ -43,6 +44,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(occurrences.app, name="occurrences")
 app.add_typer(backfills.app, name="backfills")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(dead_events.app, name="dead-events")
 app.add_typer(workers.app, name="workers")
 app.add_typer(limits.app, name="limits")
 app.add_typer(schedule.app, name="schedule")

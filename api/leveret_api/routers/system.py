@@ -84,13 +84,16 @@ async def read_metrics(request: Request, services: ServicesDep) -> Answer:
     health = await status.health()
     states: ServiceStates = health.services
     current: Overview | None = None
+    dead_events: int | None = None
     if states.postgres == "ok":
         try:
             current = await status.overview()
+            dead_events = await services.database.fetchval("dead_events/count")
         except Exception as error:
             if not is_unavailable(error):
                 raise
             states = states.model_copy(update={"postgres": "down"})
+    found.tell_dead_events(services.set_aside(), dead_events)
     text = found.render(leads=services.leads(), states=states, health=health, overview=current)
     return Answer(text, media_type=CONTENT_TYPE)
 

@@ -27,6 +27,11 @@ class Feeds:
         """Run `feed` until `stop`."""
         self._running.append((feed, self._supervisor.keep(feed.steps.name, feed.run, steps=feed.steps)))
 
+    @property
+    def events_behind(self) -> float | None:
+        """Seconds since the oldest event arrived here that is not ingested, 0 if there is none; None if nobody takes events."""
+        return max((feed.behind for feed, _ in self._running if isinstance(feed, EventsFeed)), default=None)
+
     async def stop(self) -> None:
         """Let the running calls end, and end the tasks."""
         running, self._running = self._running, []

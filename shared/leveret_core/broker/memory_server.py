@@ -88,8 +88,7 @@ class MemoryServerBroker:
     @property
     def events_behind(self) -> float | None:
         """Seconds since the oldest event arrived here that is not ingested, 0 if there is none; None while none can arrive."""
-        behinds = [feed.behind for feed, _ in self._feeds if isinstance(feed, EventsFeed)]
-        return max(behinds) if behinds and self._connected else None
+        return self._feeds.events_behind if self._connected else None
 
     async def events_backlog(self) -> Backlog:
         """What is in the events queue just now."""

@@ -95,6 +95,7 @@ async def _examine_tables(connection: asyncpg.Connection[asyncpg.Record], facts:
     if not missing:
         checks.ok("migrations", f"all {len(available())} applied")
         await _examine_findings(connection, checks)
+        await _examine_dead_events(connection, checks)
     elif facts["may_create"]:
         checks.warn("migrations", f"missing: {', '.join(missing)}", "run `leveret migrate`; `leveret api` does it at its start")
     else:
@@ -120,6 +121,15 @@ async def _examine_findings(connection: asyncpg.Connection[asyncpg.Record], chec
         f"{row['ownerless']} were nobody's at {row['ownerless_looked_at']:%Y-%m-%d %H:%M:%S} UTC: {shown}",
         "look again in two minutes: the dispatcher mends what it can; see the section on liveness in docs/deploy.md",
     )
+
+
+async def _examine_dead_events(connection: asyncpg.Connection[asyncpg.Record], checks: Checks) -> None:
+    count = await connection.fetchval("select count(*) from dead_event where at > now() - interval '1 day'")
+    if count:
+        advice = "see `leveret dead-events list` for whose they are and what is wrong with them"
+        checks.warn("events", f"workers sent {count} in the last day that could not be applied", advice)
+    else:
+        checks.ok("events", "all that workers sent in the last day could be applied")
 
 
 async def _examine_clock(connection: asyncpg.Connection[asyncpg.Record], checks: Checks) -> None:

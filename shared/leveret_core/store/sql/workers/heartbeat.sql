@@ -1,6 +1,7 @@
 -- workers/heartbeat
--- $1 ids, $2 running, $3 draining, $4 occurrences they name (arrays as text, null when they cannot say), $5 seconds of lease. Who was told to drain, and does not say that it does, is told again. One row for
--- each attempt that the worker should cancel, and one with nulls if there is none.
+-- $1 ids, $2 running, $3 draining, $4 occurrences they name (arrays as text, null when they cannot say), $5 seconds of lease. Who was
+-- told to drain, and does not say that it does, is told again. One row for each attempt that the worker should cancel, and one with
+-- nulls if there is none.
 with beat as (
     update worker w
     set heartbeat_at = now(), lease_until = now() + $5 * interval '1 second', running = e.running, holding = e.holding::bigint[],

@@ -1,0 +1,61 @@
+"""Dead events: what workers sent and nobody could apply."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+from typing import Literal, Self
+from uuid import UUID
+
+import asyncpg
+from pydantic import BaseModel, Field
+
+
+class DeadEvent(BaseModel):
+    """Something a worker sent that could not be applied."""
+
+    id: int
+    at: datetime
+    kind: Literal["unreadable", "refused", "batch", "version"] = Field(
+        description="An event that cannot be read, or not be stored; a whole message that is no batch of events, or one of a "
+        "protocol version that the server does not read."
+    )
+    reason: str
+    worker_id: UUID | None = Field(description="Null when that cannot be read; so for the others.")
+    worker_name: str | None
+    occurrence_id: int | None
+    attempt: int | None
+    size: int = Field(description="Bytes that came; of more than a mebibyte only the first are kept.")
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Self:
+        """The dead event in a row of `dead_events/list`."""
+        return cls.model_validate(dict(row))
+
+
+class DeadEventBytes(DeadEvent):
+    """One with its bytes."""
+
+    text: str | None = Field(description="Them as text; null when they are not UTF-8.")
+    base64: str
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Self:
+        """The dead event in a row of `dead_events/get`."""
+        fields = dict(row)
+        body: bytes = fields.pop("body")
+        return cls.model_validate(fields | {"text": _text(body), "base64": base64.b64encode(body).decode()})
+
+
+class DeadEventPage(BaseModel):
+    """A page of dead events, newest first."""
+
+    items: list[DeadEvent]
+    next_cursor: str | None
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None

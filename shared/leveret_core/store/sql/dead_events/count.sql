@@ -1,0 +1,2 @@
+-- How many there are.
+select count(*) from dead_event
