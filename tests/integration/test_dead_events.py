@@ -9,10 +9,14 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from leveret_api.app import create_app
 from leveret_api.server import serve
+from leveret_api.services import Services
+from leveret_core.hints import Hints
+from leveret_core.settings import Settings
 from leveret_core.store.commands import trigger_job
 from leveret_dispatcher.pruner import Pruner
-from support.api import Api, running_api
+from support.api import Api, Listening, running_api
 from support.command_line import command
 from support.control import Control
 
@@ -71,7 +75,8 @@ async def test_metrics_tell_how_many_there_are_and_of_what_kind(api: Api, contro
 async def test_the_console_lists_shows_and_discards_them(api: Api, control: Control) -> None:
     await control.ingest(nonsense(await control.worker(), 7, "a"))
     ready: asyncio.Queue[str] = asyncio.Queue()
-    serving = asyncio.create_task(serve(api.app, "127.0.0.1", 0, ready=ready.put_nowait))
+    services = Services(Settings(database_url=api.db.url), api.db, Listening(), Hints(None), redis=None)
+    serving = asyncio.create_task(serve(create_app(services), "127.0.0.1", 0, ready=ready.put_nowait))
     env = {"LEVERET_URL": await asyncio.wait_for(ready.get(), 10)}
     try:
         listed = await asyncio.to_thread(command, "dead-events", "list", env=env)

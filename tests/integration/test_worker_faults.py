@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from functools import partial
 from pathlib import Path
 
 import aio_pika
@@ -179,51 +178,3 @@ async def test_a_job_that_kills_its_workers_is_set_aside_while_a_supervisor_keep
         await system.reach(occurrence, "succeeded", timeout=20)
     assert ended["lost_count"] == 2
     assert system.noted("killed") == [(killer, 1), (killer, 2)]
-
-
-RECONCILED = {"LEVERET_UNNAMED_GRACE": "1", "LEVERET_HEARTBEAT": "0.5", "LEVERET_LEASE": "60"}
-"""Runs that their worker does not name are lost soon, and no lease ends meanwhile."""
-
-
-async def test_runs_whose_ends_were_purged_from_the_queue_are_run_again(system: System, amqp_url: str) -> None:
-    api = await system.api(**RECONCILED)
-    await system.serve("--only", "fault.hold")
-    await system.job("hold", type="fault.hold", concurrency="skip")
-    occurrence = await system.trigger("hold")
-    await eventually(lambda: system.noted("begun") == [(occurrence, 1)], timeout=20)
-    api.process.kill()
-    system.replicas.remove(api)
-    (system.folder / "let-go").touch()
-    async with await aio_pika.connect(amqp_url) as connection:
-        channel = await connection.channel()
-
-        async def waiting() -> int:
-            return (await channel.declare_queue("leveret.events", passive=True)).declaration_result.message_count or 0
-
-        await eventually(waiting, timeout=20, interval=0.1)
-        await (await channel.get_queue("leveret.events")).purge()
-    await system.api(**RECONCILED)
-    ended = await system.reach(occurrence, "succeeded", timeout=40)
-    assert (ended["attempt"], ended["lost_count"]) == (2, 1)
-    await system.reach(await system.trigger("hold"), "succeeded")
-
-
-async def test_an_end_in_the_hands_of_a_frozen_server_is_waited_for(system: System) -> None:
-    await system.api(**RECONCILED)
-    frozen = await system.api(**RECONCILED)
-    await system.serve("--only", "fault.hold")
-    held = [await system.trigger("hold")]
-    await eventually(lambda: len(system.noted("begun")) == 1, timeout=20)
-    frozen.process.freeze()
-    (system.folder / "let-go").touch()
-    # Messages are dealt out in turn, so that one of the ends is the frozen one's.
-    for number in range(1, 4):
-        await eventually(partial(lambda n: len(system.noted("ended")) == n, number), timeout=20)
-        held.append(await system.trigger("hold"))
-    await asyncio.sleep(6)
-    rows = [await system.get(f"/occurrences/{occurrence}") for occurrence in held]
-    assert "running" in {row["state"] for row in rows}
-    frozen.process.thaw()
-    for occurrence in held:
-        ended = await system.reach(occurrence, "succeeded")
-        assert (ended["attempt"], ended["lost_count"]) == (1, 0)
