@@ -178,3 +178,30 @@ async def test_a_job_that_kills_its_workers_is_set_aside_while_a_supervisor_keep
         await system.reach(occurrence, "succeeded", timeout=20)
     assert ended["lost_count"] == 2
     assert system.noted("killed") == [(killer, 1), (killer, 2)]
+
+
+RECONCILED = {"LEVERET_UNNAMED_GRACE": "1", "LEVERET_HEARTBEAT": "0.5", "LEVERET_LEASE": "60"}
+"""Runs that their worker does not name are lost soon, and no lease ends meanwhile."""
+
+
+async def test_runs_whose_ends_were_purged_from_the_queue_are_run_again(system: System, amqp_url: str) -> None:
+    api = await system.api(**RECONCILED)
+    await system.serve("--only", "fault.hold")
+    await system.job("hold", type="fault.hold", concurrency="skip")
+    occurrence = await system.trigger("hold")
+    await eventually(lambda: system.noted("begun") == [(occurrence, 1)], timeout=20)
+    api.process.kill()
+    system.replicas.remove(api)
+    (system.folder / "let-go").touch()
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+
+        async def waiting() -> int:
+            return (await channel.declare_queue("leveret.events", passive=True)).declaration_result.message_count or 0
+
+        await eventually(waiting, timeout=20, interval=0.1)
+        await (await channel.get_queue("leveret.events")).purge()
+    await system.api(**RECONCILED)
+    ended = await system.reach(occurrence, "succeeded", timeout=40)
+    assert (ended["attempt"], ended["lost_count"]) == (2, 1)
+    await system.reach(await system.trigger("hold"), "succeeded")
