@@ -10,6 +10,8 @@ from importlib.metadata import version
 from itertools import islice
 from typing import TypeVar
 
+from msgspec import UNSET
+
 from leveret_core import messages
 from leveret_core.errors import InvalidInput
 from leveret_core.hints import Hint, Hints
