@@ -98,7 +98,10 @@ class EventsFeed:
 
     async def _one_by_one(self) -> None:
         """Hand over the batch one by one. Those that fail are parked, unless all do."""
-        failed = [one for one in self._batch if not self._stopping.is_set() and not await self._try([one])]
+        failed = await self._failing(self._batch)
+        if failed and len(failed) < len(self._batch):
+            # What all of them failed of may have ended just now: only who fails beside a success has itself to blame.
+            failed = await self._failing(failed)
         if len(failed) == len(self._batch) or len(self._parked) + len(failed) > MAX_PARKED:
             self._batch = failed
             return
@@ -106,6 +109,9 @@ class EventsFeed:
         if failed and not self._parked:
             self._parked_until = time.monotonic() + PARKED_PAUSE
         self._parked += failed
+
+    async def _failing(self, batch: Sequence[Arrived]) -> list[Arrived]:
+        return [one for one in batch if not self._stopping.is_set() and not await self._try([one])]
 
     async def _try_parked(self) -> None:
         if self._parked and time.monotonic() >= self._parked_until:
