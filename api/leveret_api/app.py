@@ -35,6 +35,9 @@ from leveret_api.routers import (
 from leveret_api.services import Services
 from leveret_api.status import Status
 
+ROUTERS = (jobs, imports, triggers, backfills, occurrences, dead_letters, dead_events, schedules, rate_limits, system)
+"""Modules that each have a `router`, in the order of the document."""
+
 _ABOUT = """
 Leveret runs jobs on a schedule, on workers that serve their type. Errors are problem documents (RFC 9457) whose `errors` name
 every field at fault. Lists are pages: follow `next_cursor` until it is null.
@@ -77,7 +80,7 @@ def create_app(services: Services, *, static: Path = STATIC) -> ASGIApp:
     app.state.metrics = metrics
     errors.install(app)
     describe(app, base_path)
-    for part in (jobs, imports, triggers, backfills, occurrences, dead_letters, dead_events, schedules, rate_limits, system):
+    for part in ROUTERS:
         app.include_router(part.router)
     # What no route answers, not a route itself: a wrong method on a known address stays 405.
     app.router.default = Dashboard(static, base_path)

@@ -9,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 
 from leveret_core.errors import InvalidInput
 
+CURSOR = "[A-Za-z0-9_-]{4,80}"
+"""What cursors look like, but for those of logs."""
+LOG_CURSOR = "[0-9]{1,9}:[0-9]{1,9}"
+
 _ID = re.compile(rb"1:(\d{1,19})")
 _TIME = re.compile(rb"2:(-?\d{1,18})")
 _TIME_AND_ID = re.compile(rb"3:(-?\d{1,18}):(\d{1,18})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_LOG_CURSOR = re.compile(r"(\d{1,9}):(\d{1,9})")
 
 
 def encode_cursor(last: int | datetime | None) -> str | None:
@@ -89,10 +92,10 @@ def decode_log_cursor(cursor: str | None) -> tuple[int, int]:
     """
     if cursor is None:
         return -1, 0
-    match = _LOG_CURSOR.fullmatch(cursor)
-    if match is None:
+    if not re.fullmatch(LOG_CURSOR, cursor):
         raise InvalidInput.at("after", "must be the attempt and seq of a log record, like 1:42")
-    return int(match[1]), int(match[2])
+    attempt, _, seq = cursor.partition(":")
+    return int(attempt), int(seq)
 
 
 def _number(cursor: str, form: re.Pattern[bytes]) -> int:
@@ -100,6 +103,8 @@ def _number(cursor: str, form: re.Pattern[bytes]) -> int:
 
 
 def _match(cursor: str, form: re.Pattern[bytes]) -> re.Match[bytes]:
+    if not re.fullmatch(CURSOR, cursor):
+        raise _wrong()
     try:
         match = form.fullmatch(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError) as error:

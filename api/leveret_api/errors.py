@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import asyncpg
@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from leveret_api.problems import problem_response
 from leveret_core.errors import BrokerUnavailable, Conflict, InvalidInput, NotFound, Problem
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER = 2
 """Seconds after which a client may try again while a service is away."""
+
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
@@ -96,9 +99,22 @@ async def _bad_trigger(_: Request, error: Exception) -> Response:
     )
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem_response(error.status_code, error.detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request))
+    return problem_response(error.status_code, error.detail, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What all routes of the address take; the one that refused a method knows its own only."""
+    asked = {"type": "http", "path": request.scope["path"], "root_path": request.scope.get("root_path", ""), "headers": []}
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches(asked | {"method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _bug(request: Request, error: Exception) -> Response:
@@ -115,15 +131,15 @@ async def _invalid_request(_: Request, error: Exception) -> Response:
             return problem_response(
                 400, f"the body is not JSON: {item['ctx']['error']} at character {item['loc'][-1]}", kind="not-json"
             )
-        found += _problems_in(item)
-    return invalid(found)
+        found += _problems_in(item, error.body)
+    return invalid(_one_each(found))
 
 
-def _problems_in(item: dict[str, Any]) -> list[Problem]:
+def _problems_in(item: dict[str, Any], body: Any) -> list[Problem]:
     if item["type"] == "invalid_input":
         return [Problem(field, message) for field, message in item["ctx"]["problems"]]
     where, *path = item["loc"]
-    field = ".".join(str(part) for part in path)
+    field = ".".join(_way(path, body) if where == "body" else map(str, path))
     if item["type"] == "missing":
         return [Problem(field, "is required" if field else "the request needs a body: a JSON object")]
     if where == "body" and not field:
@@ -132,3 +148,22 @@ def _problems_in(item: dict[str, Any]) -> list[Problem]:
         return [Problem(field, "is not a field of this body")]
     message: str = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return [Problem(field, message)]
+
+
+def _way(path: Sequence[str | int], value: Any) -> Iterator[str]:
+    """The steps of a path that lead into a body; pydantic's has names of its own for the choices of a union, too."""
+    for part in path:
+        if isinstance(value, dict) and (part in value or part == path[-1]):
+            yield str(part)
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int):
+            yield str(part)
+            value = value[part] if part < len(value) else None
+
+
+def _one_each(problems: Sequence[Problem]) -> list[Problem]:
+    """One problem for each field, with what each choice of a union says against its value."""
+    told: dict[str, list[str]] = {}
+    for problem in problems:
+        told.setdefault(problem.field, []).append(problem.message)
+    return [Problem(field, "; or ".join(dict.fromkeys(messages))) for field, messages in told.items()]

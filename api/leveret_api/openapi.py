@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
@@ -20,6 +21,16 @@ TAGS = [
     {"name": "rate limits", "description": "How many occurrences of a type start within a time."},
     {"name": "system", "description": "Workers, the dispatcher, health."},
 ]
+_EVERYWHERE = {
+    "421": "The name in the Host header is not one of this server",
+    "422": "A value is wrong; `errors` names every field at fault",
+    "503": "Postgres is away; try again after Retry-After",
+}
+_WITH_BODY = {"400": "The body is not JSON", "413": "The body is too large"}
+_OF_CHANGES = {
+    "403": "It comes from a page of another site",
+    "409": "Its state, another thing of that name, or a change at the same moment does not allow this",
+}
 _REF = {"$ref": "#/components/schemas/ProblemDocument"}
 
 
@@ -48,12 +59,11 @@ def describe(app: FastAPI, base_path: str = "") -> None:
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that answers these errors, besides 422 and, for Postgres, 503, which all of them do."""
+    """The `responses` of a route that answers these errors, besides those that all of its kind do."""
     texts = {
         404: "There is no such thing",
         409: "Its state, or another thing of that name, does not allow this",
         412: "Its version is not that of If-Match",
-        413: "The body is too large",
         503: "Postgres or RabbitMQ is away; try again after Retry-After",
     }
     return {status: {"description": texts[status]} for status in statuses}
@@ -66,15 +76,32 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
     model = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= model.pop("$defs") | {"ProblemDocument": model}
     for path, methods in document["paths"].items():
-        for operation in methods.values():
+        for method, operation in methods.items():
             answers: dict[str, Any] = operation["responses"]
-            if path.startswith("/api/"):
-                # Every one refuses query parameters that it does not have.
-                answers.setdefault("422", {"description": ""})
-                answers.setdefault("503", {"description": "Postgres is away; try again after Retry-After"})
-            if "422" in answers:
-                answers["422"] = {"description": "A value is wrong; `errors` names every field at fault"}
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _without_null(parameter["schema"])
+            answers.pop("422", None)
+            for status, text in _refused_by_all(path, method, operation):
+                answers.setdefault(status, {"description": text})
             for status, answer in answers.items():
                 if status >= "400" and "content" not in answer:
                     answer["content"] = {MEDIA_TYPE: {"schema": _REF}}
     return document
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter's schema. What an address or a header does not have is left out: there `null` is a text like others."""
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+    rest = {name: value for name, value in schema.items() if name != "anyOf"}
+    return schema if len(choices) != 1 else choices[0] | rest
+
+
+def _refused_by_all(path: str, method: str, operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Statuses, with what they mean, that a route answers because of what stands before all routes of its kind."""
+    if not path.startswith("/api/"):
+        return
+    yield from _EVERYWHERE.items()
+    if "requestBody" in operation:
+        yield from _WITH_BODY.items()
+    if method != "get":
+        yield from _OF_CHANGES.items()

@@ -21,7 +21,8 @@ MAX_PATH = 200
 MAX_TIMEOUT = 30 * 86_400.0
 MAX_CATCH_UP_WINDOW = 366 * 86_400.0
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,199}")
+NAME = "[A-Za-z][A-Za-z0-9._-]{0,199}"
+"""What a job's name looks like."""
 
 
 def _problem(message: str) -> InvalidInput:
@@ -39,7 +40,7 @@ def _text(value: object, *, longest: int, multiline: bool) -> str:
 
 
 def _name(value: object) -> str:
-    if isinstance(value, str) and _NAME.fullmatch(value):
+    if isinstance(value, str) and re.fullmatch(NAME, value):
         return value
     raise _problem("must begin with a letter and hold only letters, digits, '.', '_' and '-', at most 200")
 

@@ -59,7 +59,7 @@ async def test_a_created_job_is_read_back_as_it_was_given(api: Api) -> None:
     assert answer.headers["etag"] == '"1"'
     given_back = {name: job[name] for name in body if name not in ("trigger", "retry")}
     assert given_back == {name: value for name, value in body.items() if name not in ("trigger", "retry")}
-    assert job["trigger"] == body["trigger"] | {"start_at": None, "end_at": None, "jitter": 0}  # type: ignore[operator]
+    assert job["trigger"] == body["trigger"] | {"start_at": None, "end_at": None, "jitter": 0, "seed": None}  # type: ignore[operator]
     assert job["trigger_description"] == "every weekday (Monday to Friday) at 06:00 Europe/Berlin"
     assert job["retry"] == {"max_attempts": 5, "delay": 1, "factor": 2, "max_delay": 3600, "max_lost": 3}
     assert (job["version"], job["runs"], job["paused"], job["last_occurrence"]) == (1, 0, False, None)

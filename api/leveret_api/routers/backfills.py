@@ -10,8 +10,9 @@ from leveret_api.cursors import decode_cursor, encode_cursor
 from leveret_api.openapi import refusals
 from leveret_api.payload_checks import check_runs
 from leveret_api.routers.jobs import payload_bytes
-from leveret_api.routers.parameters import ACTOR, Cursor, JobRefDep, Text, checked_reason
+from leveret_api.routers.parameters import ACTOR, Cursor, JobRefDep
 from leveret_api.schemas.backfills import Backfill, BackfillCancelRequest, BackfillPage, BackfillRequest
+from leveret_api.schemas.texts import Text
 from leveret_api.services import Services, ServicesDep
 from leveret_core.hints import Hint
 from leveret_core.store import backfills, jobs
@@ -24,7 +25,7 @@ Limit = Annotated[int, Query(ge=1, le=100, description="Items in the page, at mo
 BackfillState = Annotated[Literal["running", "completed", "cancelled"] | None, Query(description="Only those in this state.")]
 
 
-@router.post("/jobs/{ref}/backfills", status_code=202, operation_id="startBackfill", responses=refusals(404, 409, 413))
+@router.post("/jobs/{ref}/backfills", status_code=202, operation_id="startBackfill", responses=refusals(404, 409))
 async def start_backfill(ref: JobRefDep, body: BackfillRequest, services: ServicesDep, response: Response) -> Backfill:
     """Run a job for the fire times of a past range, also a paused one. It does not hold up the job's schedule."""
     payload = payload_bytes(services, body.payload)
@@ -80,7 +81,7 @@ async def cancel_backfill(
     """Stop a backfill. What of it has not begun is cancelled; what runs goes on, unless `running` says otherwise."""
     body = body or BackfillCancelRequest()
     cancelled = await backfills.cancel_backfill(
-        services.database, backfill_id, running=body.running, reason=checked_reason(body.reason), actor=ACTOR
+        services.database, backfill_id, running=body.running, reason=body.reason, actor=ACTOR
     )
     for word in cancelled.tell:
         await services.tell(word)

@@ -11,8 +11,7 @@ from fastapi import APIRouter, Query
 
 from leveret_api.cursors import decode_end_cursor, encode_end_cursor
 from leveret_api.openapi import refusals
-from leveret_api.routers.parameters import ACTOR, Cursor, Limit, checked_reason, instant
-from leveret_api.routers.parameters import Text as AnyText
+from leveret_api.routers.parameters import ACTOR, Cursor, Limit, instant
 from leveret_api.schemas.dead_letters import (
     DeadLetter,
     DeadLetterDiscard,
@@ -21,9 +20,9 @@ from leveret_api.schemas.dead_letters import (
     DeadLetterRequeue,
     DeadLettersDiscarded,
     DeadLettersRequeued,
-    Refusal,
-    Text,
+    RefusedRequeue,
 )
+from leveret_api.schemas.texts import Part
 from leveret_api.services import Services, ServicesDep
 from leveret_core.errors import InvalidInput
 from leveret_core.hints import Hint
@@ -36,11 +35,9 @@ router = APIRouter(prefix="/api/v1/dead-letters", tags=["dead letters"])
 @router.get("", operation_id="listDeadLetters", responses=refusals(404))
 async def list_dead_letters(
     services: ServicesDep,
-    job: Annotated[
-        AnyText | None, Query(description="Id of a job, which may be deleted, or the name of one that exists.")
-    ] = None,
-    type: Annotated[AnyText | None, Query(description="Exactly this type.")] = None,
-    search: Annotated[Text | None, Query(description="A part of the error's type or message, or of the reason.")] = None,
+    job: Annotated[Part | None, Query(description="Id of a job, which may be deleted, or the name of one that exists.")] = None,
+    type: Annotated[Part | None, Query(description="Exactly this type.")] = None,
+    search: Annotated[Part | None, Query(description="A part of the error's type or message, or of the reason.")] = None,
     since: Annotated[datetime | None, Query(description="Ended at this time or later; without an offset in UTC.")] = None,
     until: Annotated[datetime | None, Query(description="Ended before this time; without an offset in UTC.")] = None,
     limit: Limit = 50,
@@ -53,7 +50,7 @@ async def list_dead_letters(
     return DeadLetterPage(items=[DeadLetter.of(row) for row in page.rows], next_cursor=encode_end_cursor(page.next))
 
 
-@router.post("/requeue", operation_id="requeueDeadLetters", responses=refusals(404, 413))
+@router.post("/requeue", operation_id="requeueDeadLetters", responses=refusals(404))
 async def requeue_dead_letters(body: DeadLetterRequeue, services: ServicesDep) -> DeadLettersRequeued:
     """Run dead letters again, each as a new occurrence under the policy of its job. Asking twice requeues nothing twice."""
     edit = payload_editor(body.payload, body.payload_patch, limit=services.settings.payload_limit)
@@ -73,7 +70,7 @@ async def requeue_dead_letters(body: DeadLetterRequeue, services: ServicesDep) -
         requeued=len(dealt.made),
         remaining=dealt.remaining,
         ids=dealt.ids,
-        refused=[Refusal(**asdict(refusal)) for refusal in dealt.refused],
+        refused=[RefusedRequeue(**asdict(refusal)) for refusal in dealt.refused],
     )
 
 
@@ -84,7 +81,7 @@ async def discard_dead_letters(body: DeadLetterDiscard, services: ServicesDep) -
         services.database,
         await _choice(services, body.filter, body.ids),
         limit=body.limit,
-        reason=checked_reason(body.reason),
+        reason=body.reason,
         actor=ACTOR,
         dry_run=body.dry_run,
     )

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from leveret_api.openapi import refusals
 from leveret_api.payload_checks import check_definition
 from leveret_api.routers.parameters import ACTOR
 from leveret_api.schemas.imports import ImportedJob, ImportRequest, ImportResult
@@ -19,7 +18,7 @@ from leveret_core.triggers import encode
 router = APIRouter(prefix="/api/v1/imports", tags=["jobs"])
 
 
-@router.post("", operation_id="importJobs", responses=refusals(413))
+@router.post("", operation_id="importJobs")
 async def import_from_source(body: ImportRequest, services: ServicesDep) -> ImportResult:
     """Make the jobs of a source, such as a host's crontab, be what it says now.
 

@@ -17,14 +17,12 @@ from leveret_api.routers.parameters import (
     IfMatch,
     JobRefDep,
     Limit,
-    Text,
-    checked_key,
-    checked_reason,
     tag,
 )
 from leveret_api.routers.triggers import wanted_run
-from leveret_api.schemas.jobs import Job, JobCreate, JobPage, JobPatch, JobPut, PauseRequest
+from leveret_api.schemas.jobs import Job, JobCreate, JobPage, JobPatch, JobPut, Name, PauseRequest
 from leveret_api.schemas.occurrences import Occurrence, TriggerRequest
+from leveret_api.schemas.texts import IdempotencyKey, Text, checked_key
 from leveret_api.schemas.triggers import FireTimes
 from leveret_api.services import Services, ServicesDep
 from leveret_core import triggers
@@ -39,7 +37,7 @@ from leveret_core.store.scheduled import schedule_runs
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 
 
-@router.post("", status_code=201, operation_id="createJob", responses=refusals(409, 413))
+@router.post("", status_code=201, operation_id="createJob", responses=refusals(409))
 async def create_job(body: JobCreate, services: ServicesDep, response: Response) -> Job:
     """Create a job. It is due from now on, never for the past."""
     definition = body.definition(services.settings.payload_limit)
@@ -80,12 +78,12 @@ async def read_job(ref: JobRefDep, services: ServicesDep, response: Response) ->
 
 
 @router.put(
-    "/{name}",
+    "/{ref}",
     operation_id="putJob",
-    responses=refusals(412, 413) | {201: {"model": Job, "description": "There was no such job; now there is"}},
+    responses=refusals(412) | {201: {"model": Job, "description": "There was no such job; now there is"}},
 )
 async def put_job(
-    name: Annotated[str, Path(description="Name of the job.")],
+    name: Annotated[Name, Path(alias="ref", description="Name of the job.")],
     body: JobPut,
     services: ServicesDep,
     if_match: IfMatch,
@@ -98,7 +96,7 @@ async def put_job(
     return await _changed(services, change, response)
 
 
-@router.patch("/{ref}", operation_id="editJob", responses=refusals(404, 409, 412, 413))
+@router.patch("/{ref}", operation_id="editJob", responses=refusals(404, 409, 412))
 async def edit_job(ref: JobRefDep, body: JobPatch, services: ServicesDep, if_match: IfMatch, response: Response) -> Job:
     """Change some fields of a job. A new trigger counts from now; an edit never fires the past."""
     changes = body.changes()
@@ -131,14 +129,16 @@ async def delete_job(ref: JobRefDep, services: ServicesDep, if_match: IfMatch) -
     "/{ref}/trigger",
     status_code=202,
     operation_id="triggerJob",
-    responses=refusals(404, 413) | {200: {"model": Occurrence, "description": "This idempotency key was used before"}},
+    responses=refusals(404) | {200: {"model": Occurrence, "description": "This idempotency key was used before"}},
 )
 async def trigger_job(
     ref: JobRefDep,
     services: ServicesDep,
     response: Response,
     body: TriggerRequest | None = None,
-    idempotency_key: Annotated[str | None, Header(description="As `idempotency_key` in the body.")] = None,
+    idempotency_key: Annotated[
+        IdempotencyKey | None, Header(alias="Idempotency-Key", description="As `idempotency_key` in the body.")
+    ] = None,
 ) -> Occurrence:
     """Run a job now or later, also a paused one. What is to run later is `scheduled` until then, and can be cancelled.
 
@@ -172,7 +172,7 @@ async def trigger_job(
 @router.post("/{ref}/pause", operation_id="pauseJob", responses=refusals(404))
 async def pause_job(ref: JobRefDep, services: ServicesDep, response: Response, body: PauseRequest | None = None) -> Job:
     """Stop a job from being due. It can still be triggered."""
-    reason = checked_reason(body.reason if body else None)
+    reason = body.reason if body else None
     return await _changed(services, await jobs.pause_job(services.database, ref, reason=reason, actor=ACTOR), response)
 
 

@@ -9,8 +9,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 
 from leveret_api.cursors import (
+    LOG_CURSOR,
     decode_cursor,
     decode_end_cursor,
     decode_log_cursor,
@@ -23,7 +25,7 @@ from leveret_api.log_files import ENDINGS, MEDIA_TYPES, LogFormat, log_file
 from leveret_api.openapi import refusals
 from leveret_api.payload_checks import check_runs
 from leveret_api.routers.jobs import occurrence_made, payload_bytes
-from leveret_api.routers.parameters import ACTOR, Cursor, Limit, OccurrenceId, Text, checked_reason, instant
+from leveret_api.routers.parameters import ACTOR, Cursor, Limit, OccurrenceId, instant
 from leveret_api.schemas.occurrences import (
     CancelRequest,
     LogPage,
@@ -32,6 +34,7 @@ from leveret_api.schemas.occurrences import (
     OccurrencePage,
     RequeueRequest,
 )
+from leveret_api.schemas.texts import Text
 from leveret_api.services import ServicesDep
 from leveret_api.waiting import waits_for
 from leveret_core.patterns import check_pattern
@@ -95,7 +98,10 @@ async def read_occurrence(occurrence_id: OccurrenceId, services: ServicesDep) ->
 async def read_logs(
     occurrence_id: OccurrenceId,
     services: ServicesDep,
-    after: Annotated[str | None, Query(description="`next_cursor`, or `attempt:seq` of the last record seen.")] = None,
+    after: Annotated[
+        Annotated[str, Field(json_schema_extra={"pattern": f"^{LOG_CURSOR}$"})] | None,
+        Query(description="`next_cursor`, or `attempt:seq` of the last record seen."),
+    ] = None,
     limit: Limit = 200,
 ) -> LogPage:
     """Read what an occurrence logged, oldest first."""
@@ -135,7 +141,7 @@ async def cancel_occurrence(
     occurrence_id: OccurrenceId, services: ServicesDep, body: CancelRequest | None = None
 ) -> Occurrence:
     """Cancel an occurrence: at once while nobody runs it, otherwise as soon as its worker has stopped it."""
-    reason = checked_reason(body.reason if body else None) or "cancelled by request"
+    reason = (body and body.reason) or "cancelled by request"
     cancellation = await commands.cancel_occurrence(services.database, occurrence_id, reason=reason, actor=ACTOR)
     if cancellation.tell is not None:
         await services.tell(cancellation.tell)
@@ -144,7 +150,7 @@ async def cancel_occurrence(
     return Occurrence.of(row)
 
 
-@router.post("/{id}/requeue", status_code=202, operation_id="requeueOccurrence", responses=refusals(404, 409, 413))
+@router.post("/{id}/requeue", status_code=202, operation_id="requeueOccurrence", responses=refusals(404, 409))
 async def requeue_occurrence(
     occurrence_id: OccurrenceId, services: ServicesDep, response: Response, body: RequeueRequest | None = None
 ) -> Occurrence:

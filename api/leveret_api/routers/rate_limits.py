@@ -9,8 +9,9 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response as Answer
 
 from leveret_api.openapi import refusals
-from leveret_api.routers.parameters import ACTOR, Text
+from leveret_api.routers.parameters import ACTOR
 from leveret_api.schemas.rate_limits import KeyLimit, KeyLimitPut, RateLimit, RateLimitList, RateLimitPut
+from leveret_api.schemas.texts import Text
 from leveret_api.services import ServicesDep
 from leveret_core.hints import Hint
 from leveret_core.store import key_limits, rate_limits

@@ -6,8 +6,9 @@ from fastapi import APIRouter
 
 from leveret_api.openapi import refusals
 from leveret_api.payload_checks import check_runs
-from leveret_api.routers.parameters import ACTOR, checked_key
+from leveret_api.routers.parameters import ACTOR
 from leveret_api.schemas.occurrences import BulkTriggerRequest, Occurrence, TriggeredList, TriggerItem, TriggerRequest
+from leveret_api.schemas.texts import checked_key
 from leveret_api.services import Services, ServicesDep
 from leveret_core.errors import InvalidInput, Problem
 from leveret_core.hints import Hint
@@ -24,7 +25,7 @@ MAX_BODY = 8 * 1024 * 1024
 """Bytes of such a body, at most."""
 
 
-@router.post("", status_code=202, operation_id="triggerJobs", responses=refusals(409, 413))
+@router.post("", status_code=202, operation_id="triggerJobs", responses=refusals(409))
 async def trigger_jobs(body: BulkTriggerRequest, services: ServicesDep) -> TriggeredList:
     """Run jobs, now or later: up to 1,000 runs in one transaction, all of them or, when one is refused, none.
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 
+from leveret_api.schemas.texts import Reason
 from leveret_core.states import State
 
 _ZONE = "Without an offset it is wall time in the job's zone. Belongs to the range."
@@ -40,7 +41,7 @@ class BackfillCancelRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     running: bool = Field(default=False, description="Cancel what runs, too.")
-    reason: str | None = Field(default=None, examples=["wrong range"])
+    reason: Reason | None = Field(default=None, examples=["wrong range"])
 
 
 class Backfill(BaseModel):

@@ -7,20 +7,15 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import asyncpg
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from leveret_api.schemas.occurrences import AttemptError, Occurrence
-from leveret_core.payload import text_problem
+from leveret_api.schemas.texts import Part, Reason
 from leveret_core.store.dead_letters import COUNTED, MAX_AT_ONCE
 
-
-def _storable(text: str) -> str:
-    if problem := text_problem(text):
-        raise ValueError(problem)
-    return text
-
-
-Text = Annotated[str, Field(max_length=500), AfterValidator(_storable)]
+Id = Annotated[int, Field(ge=1, lt=2**63)]
+JobId = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": 2**63 - 1})]
 
 
 class DeadLetter(Occurrence):
@@ -47,22 +42,27 @@ class DeadLetterFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    job: Text | int | None = Field(
+    job: Part | JobId | None = Field(
         default=None, description="Id of a job, which may be deleted, or the name of one that exists.", examples=["digest"]
     )
-    type: Text | None = Field(default=None, description="Exactly this type.")
-    search: Text | None = Field(
+    type: Part | None = Field(default=None, description="Exactly this type.")
+    search: Part | None = Field(
         default=None, description="A part of the error's type or message, or of the reason.", examples=["ConnectionRefused"]
     )
     since: datetime | None = Field(default=None, description="Ended at this time or later; without an offset in UTC.")
     until: datetime | None = Field(default=None, description="Ended before this time; without an offset in UTC.")
 
 
+def _either(*choices: tuple[str, str]) -> JsonDict:
+    """JSON Schema: exactly one of these fields, each of a type, is there and not null."""
+    return {"oneOf": [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in choices]}
+
+
 class _Chosen(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_either(("filter", "object"), ("ids", "array")))
 
     filter: DeadLetterFilter | None = Field(default=None, description="Those it lets pass; goes without `ids`.")
-    ids: list[Annotated[int, Field(ge=1, lt=2**63)]] | None = Field(
+    ids: list[Id] | None = Field(
         default=None, max_length=MAX_AT_ONCE, description="These; those that are no dead letters are passed over."
     )
     limit: int = Field(default=100, ge=1, le=MAX_AT_ONCE, description="How many in this call, at most.")
@@ -87,10 +87,10 @@ class DeadLetterRequeue(_Chosen):
 class DeadLetterDiscard(_Chosen):
     """Takes dead letters out of the view."""
 
-    reason: str | None = Field(default=None, description="For the audit.", examples=["the customers were told"])
+    reason: Reason | None = Field(default=None, description="For the audit.", examples=["the customers were told"])
 
 
-class Refusal(BaseModel):
+class RefusedRequeue(BaseModel):
     """A dead letter that stays one, and why."""
 
     id: int
@@ -106,7 +106,7 @@ class DeadLettersRequeued(_Dealt):
     """What was requeued. Ask again while some remain, and something was requeued."""
 
     requeued: int
-    refused: list[Refusal] = Field(
+    refused: list[RefusedRequeue] = Field(
         description="Some that stay although chosen: their job lets no more run just now, or the payload is too large."
     )
 

@@ -40,6 +40,8 @@ class ImportRequest(BaseModel):
 class ImportedJob(BaseModel):
     """What became of an entry, or of a job whose entry is gone."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     name: str
     result: Literal["created", "adopted", "updated", "unchanged", "gone", "deleted", "refused"] = Field(
         description="`adopted`: there was the same job already, and it belongs to the source from now on. `gone`: its entry "

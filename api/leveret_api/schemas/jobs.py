@@ -11,22 +11,36 @@ import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from leveret_api.schemas.texts import Reason
 from leveret_api.schemas.triggers import TriggerBody
 from leveret_api.served import Served
 from leveret_core import triggers
 from leveret_core.errors import InvalidInput
 from leveret_core.job_definition import JobDefinition, check, define
+from leveret_core.job_rules import MAX_CATCH_UP_WINDOW, MAX_DESCRIPTION, MAX_PATH, MAX_TAG, MAX_TAGS, MAX_TIMEOUT, NAME
+from leveret_core.patterns import MAX_TYPE_LENGTH
 from leveret_core.states import State
 
 Name = Annotated[
     str,
     Field(
-        description="Unique; begins with a letter, then letters, digits, `.`, `_`, `-`; at most 200.", examples=["daily-report"]
+        description="Unique; begins with a letter, then letters, digits, `.`, `_`, `-`; at most 200.",
+        examples=["daily-report"],
+        json_schema_extra={"pattern": f"^{NAME}$"},
     ),
 ]
-Type = Annotated[str, Field(description="Routing key: words joined by dots.", examples=["report.daily"])]
-Description = Annotated[str, Field(max_length=10_000)]
-Tags = Annotated[list[str], Field(max_length=20, examples=[["finance"]])]
+Type = Annotated[
+    str,
+    Field(
+        description="Routing key: words joined by dots.",
+        examples=["report.daily"],
+        json_schema_extra={"pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", "maxLength": MAX_TYPE_LENGTH},
+    ),
+]
+Description = Annotated[str, Field(max_length=MAX_DESCRIPTION)]
+Tags = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=MAX_TAG)]], Field(max_length=MAX_TAGS, examples=[["finance"]])
+]
 Payload = Annotated[dict[str, Any], Field(description="The JSON object the handler gets.", examples=[{"format": "csv"}])]
 Concurrency = Annotated[
     Literal["skip", "queue", "replace", "allow"],
@@ -38,6 +52,8 @@ Concurrency = Annotated[
 ConcurrencyKey = Annotated[
     str | None,
     Field(
+        min_length=1,
+        max_length=MAX_PATH,
         description="Dotted path into the payload: the policy holds for each value apart; null for the whole job.",
         examples=["customer.id"],
     ),
@@ -54,21 +70,31 @@ MaxWaiting = Annotated[int, Field(ge=1, le=100_000, description="Length of the l
 CatchUp = Annotated[
     Literal["latest", "all", "none"], Field(description="Which ticks run that were missed while nobody dispatched.")
 ]
-CatchUpWindow = Annotated[float, Field(ge=0, description="Seconds back that `catch_up` looks.")]
-Timeout = Annotated[float | None, Field(description="Seconds an attempt may take; null means no limit.", examples=[600])]
-MaxRuns = Annotated[int | None, Field(description="How many times the schedule fires in all; null means no limit.")]
+CatchUpWindow = Annotated[float, Field(ge=0, le=MAX_CATCH_UP_WINDOW, description="Seconds back that `catch_up` looks.")]
+Timeout = Annotated[
+    float | None,
+    Field(ge=0.001, le=MAX_TIMEOUT, description="Seconds an attempt may take; null means no limit.", examples=[600]),
+]
+MaxRuns = Annotated[
+    int | None, Field(ge=1, le=10**12, description="How many times the schedule fires in all; null means no limit.")
+]
+
+Attempts = Annotated[int, Field(ge=1, le=100)]
+Delay = Annotated[float, Field(ge=0, le=86_400)]
+Factor = Annotated[float, Field(ge=1, le=10)]
+MaxDelay = Annotated[float, Field(ge=0, le=604_800)]
 
 
 class Retry(BaseModel):
     """What follows a failed attempt: another one after `delay * factor ** n` seconds at most, with jitter."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
-    max_attempts: int = Field(default=3, ge=1, le=100, description="Attempts in all; 1 never retries.")
-    delay: float = Field(default=5.0, ge=0, le=86_400, description="Seconds before the second attempt, at most.")
-    factor: float = Field(default=2.0, ge=1, le=10)
-    max_delay: float = Field(default=3600.0, ge=0, le=604_800)
-    max_lost: int = Field(default=3, ge=1, le=100, description="Attempts that may end with their worker's death.")
+    max_attempts: Attempts = Field(default=3, description="Attempts in all; 1 never retries.")
+    delay: Delay = Field(default=5.0, description="Seconds before the second attempt, at most.")
+    factor: Factor = 2.0
+    max_delay: MaxDelay = 3600.0
+    max_lost: Attempts = Field(default=3, description="Attempts that may end with their worker's death.")
 
 
 class RetryChanges(BaseModel):
@@ -76,11 +102,11 @@ class RetryChanges(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    max_attempts: int | None = None
-    delay: float | None = None
-    factor: float | None = None
-    max_delay: float | None = None
-    max_lost: int | None = None
+    max_attempts: Attempts | None = None
+    delay: Delay | None = None
+    factor: Factor | None = None
+    max_delay: MaxDelay | None = None
+    max_lost: Attempts | None = None
 
 
 class _JobBody(BaseModel):
@@ -169,7 +195,9 @@ class JobPatch(_JobBody):
     max_runs: MaxRuns = None
     priority: Priority | None = None
     disable_after: DisableAfter = None
-    version: int | None = Field(default=None, description="The version that this changes; another one answers 409.")
+    version: int | None = Field(
+        default=None, ge=1, lt=2**31, description="The version that this changes; another one answers 409."
+    )
 
     @classmethod
     def _definition_fields(cls, values: dict[str, Any]) -> Mapping[str, Any]:
@@ -265,7 +293,7 @@ class PauseRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: str | None = Field(default=None, examples=["the mail server is down until noon"])
+    reason: Reason | None = Field(default=None, examples=["the mail server is down until noon"])
 
 
 def _described(trigger: triggers.Trigger) -> str:

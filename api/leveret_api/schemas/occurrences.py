@@ -10,7 +10,9 @@ from uuid import UUID
 
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic.config import JsonDict
 
+from leveret_api.schemas.texts import IdempotencyKey, Reason
 from leveret_core.states import State
 from leveret_core.store.scheduled import MAX_DELAY, MAX_RUNS
 
@@ -20,6 +22,8 @@ MAX_ERROR_TYPE, MAX_ERROR_LINE = 200, 300
 
 class Progress(BaseModel):
     """How far the attempt says it is."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     fraction: float
     message: str = ""
@@ -35,12 +39,16 @@ class ErrorSummary(BaseModel):
 class AttemptError(ErrorSummary):
     """Why an attempt failed."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     message: str
     traceback: str = ""
 
 
 class WaitsFor(BaseModel):
     """What a pending occurrence waits for."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     kind: Literal[
         "rate_limit", "key_limit", "no_worker", "busy_workers", "publish_window", "jitter", "dispatcher", "worker"
@@ -174,8 +182,13 @@ class _RunRequest(BaseModel):
     )
 
 
+_BOTH: JsonDict = {"required": ["at", "delay"], "properties": {"at": {"type": "string"}, "delay": {"type": "number"}}}
+
+
 class TriggerRequest(_RunRequest):
     """Runs a job, now or later."""
+
+    model_config = ConfigDict(json_schema_extra={"not": _BOTH})
 
     delay: float | None = Field(
         default=None, ge=0, le=MAX_DELAY, allow_inf_nan=False, description="Seconds from now until it is due.", examples=[600]
@@ -186,7 +199,7 @@ class TriggerRequest(_RunRequest):
         examples=["2030-01-01T08:00:00+01:00"],
         json_schema_extra={"format": "date-time"},
     )
-    idempotency_key: str | None = Field(
+    idempotency_key: IdempotencyKey | None = Field(
         default=None,
         description="A second request with the same key finds the first one's occurrence.",
         examples=["order-4711"],
@@ -226,7 +239,7 @@ class CancelRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: str | None = Field(default=None, examples=["wrong customer"])
+    reason: Reason | None = Field(default=None, examples=["wrong customer"])
 
 
 def _summary(text: str | None) -> dict[str, str] | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from leveret_core.job_rules import MAX_PATH
 from leveret_core.store.rate_limits import MAX_COUNT, MAX_PER, MIN_PER
 
 
 class RateLimitPut(BaseModel):
     """At most `count` at once, and from then on `count` in every `per` seconds, evenly."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
     count: int = Field(ge=1, le=MAX_COUNT, examples=[100])
     per: float = Field(default=1.0, ge=MIN_PER, le=MAX_PER, description="Seconds.", examples=[60])
@@ -25,7 +26,7 @@ class RateLimit(RateLimitPut):
 class KeyLimitPut(RateLimitPut):
     """The same for each value at `key` in the payloads apart."""
 
-    key: str = Field(description="Dotted path into the payload.", examples=["customer.id"])
+    key: str = Field(min_length=1, max_length=MAX_PATH, description="Dotted path into the payload.", examples=["customer.id"])
 
 
 class KeyLimit(KeyLimitPut):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from leveret_core.patterns import queue_name
 from leveret_core.states import State
@@ -20,6 +20,8 @@ ServiceState = Literal["ok", "down"]
 
 class Handler(BaseModel):
     """A handler that a worker announced."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     pattern: str = Field(examples=["sendemail.*"])
     queue: str = Field(description="The queue in RabbitMQ, for autoscalers.", examples=["jobs.sendemail.wildcard"])
@@ -201,5 +203,7 @@ class Health(BaseModel):
 
 class Alive(BaseModel):
     """The process answers."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     status: Literal["ok"] = "ok"

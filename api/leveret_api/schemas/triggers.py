@@ -17,7 +17,7 @@ _TIME: dict[str, JsonValue] = {"format": "date-time"}
 
 
 class _Kind(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
 
 class CronTrigger(_Kind):
@@ -80,6 +80,8 @@ TriggerBody = Annotated[
 
 class FireTime(BaseModel):
     """One fire time."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     utc: str = Field(examples=["2026-03-29T01:00:00Z"])
     local: str = Field(description="The same instant in the trigger's own zone.", examples=["2026-03-29T03:00:00+02:00"])

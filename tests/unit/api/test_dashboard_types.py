@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 
-from leveret_api.openapi import describe
-from leveret_api.routers import backfills, dead_letters, jobs, occurrences, rate_limits, schedules, system, triggers
+from support.openapi import document
 
 FOLDER = Path(__file__).parents[3] / "api/dashboard/src/api"
 SAME = {
     "Failure": "AttemptError",
-    "RetryPolicy": "Retry",
+    "RetryPolicy": "Retry-Output",
+    "CronTrigger": "CronTrigger-Output",
+    "IntervalTrigger": "IntervalTrigger-Output",
+    "OnceTrigger": "OnceTrigger-Output",
     "Upcoming": "UpcomingJob",
     "DeadLetterResult": "DeadLettersRequeued",
 }
@@ -53,16 +54,7 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r'"(\w+)"', text))
 
 
-def _schemas() -> dict[str, Any]:
-    app = FastAPI()
-    for part in (jobs, triggers, backfills, occurrences, dead_letters, rate_limits, schedules, system):
-        app.include_router(part.router)
-    describe(app)
-    found: dict[str, Any] = app.openapi()["components"]["schemas"]
-    return found
-
-
-SCHEMAS = _schemas()
+SCHEMAS: dict[str, Any] = document()["components"]["schemas"]
 
 
 def _choices(schema: dict[str, Any]) -> list[dict[str, Any]]:
