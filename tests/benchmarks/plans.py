@@ -137,7 +137,7 @@ async def looks(connection: asyncpg.Connection[asyncpg.Record], worker: uuid.UUI
         Look("Their places are free", "slots/free", [running]),
         Look("Retries whose time has come", "occurrences/retry_due", [1000]),
         Look("Anything for the reaper?", "occurrences/to_reap", [10.0]),
-        Look("Heartbeats", "workers/heartbeat", [[worker], [100], [False], 30.0]),
+        Look("Heartbeats", "workers/heartbeat", [[worker], [100], [False], [None], 30.0]),
         Look("The newest page of occurrences", "reads/occurrences", [None, 51, 51, None, None, None]),
         Look(
             "Failed occurrences of one type, from the middle of history",

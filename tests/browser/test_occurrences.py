@@ -83,7 +83,7 @@ async def test_a_failure_is_shown_with_its_traceback_and_requeued(stack: Stack, 
     await expect(page.get_by_text("a requeue of")).to_be_visible()
     new = await page.get_by_role("heading", level=1).text_content()
     await page.get_by_role("link", name=str(occurrence["id"]), exact=True).click()
-    await expect(page.get_by_role("definition").filter(has_text=str(new).split()[-1])).to_be_visible()
+    await expect(page.get_by_role("definition").get_by_role("link", name=str(new).split()[-1], exact=True)).to_be_visible()
 
 
 async def test_a_skipped_occurrence_names_the_one_in_its_way(stack: Stack, bench: Bench, page: Page) -> None:

@@ -58,7 +58,16 @@ class Stack:
 
 @asynccontextmanager
 async def running(url: str) -> AsyncGenerator[Stack]:
-    settings = Settings(database_url=url, heartbeat=0.5, lease=20, lock_ttl=6, lock_renew=0.3, lock_margin=1, lock_retry=0.2)
+    settings = Settings(
+        database_url=url,
+        allowed_hosts="leveret.test",
+        heartbeat=0.5,
+        lease=20,
+        lock_ttl=6,
+        lock_renew=0.3,
+        lock_margin=1,
+        lock_retry=0.2,
+    )
     registry, ran = Registry(), list[int]()
 
     @registry.job("hiccup.run")

@@ -103,7 +103,8 @@ def test_a_request_has_the_size_that_its_kind_needs() -> None:
     asks = [[2**63 - 1, 2**31 - 1]] * 1000
     assert len(take(kind="claim", asks=asks).asks) == 1000
     assert "at most 262144" in take(kind="claim", asks=asks * 400).reason
-    assert "at most 65536" in take(kind="heartbeat", running=1, more="x" * 70_000).reason
+    assert "at most 524288" in take(kind="heartbeat", running=1, more="x" * 600_000).reason
+    assert "at most 65536" in take(kind="goodbye", more="x" * 70_000).reason
     for many in ([[1, 1]] * 1001, [[0, 1]] * 1001):
         assert take(kind="claim", asks=many).reason == "1001 asks; a claim has at most 1000 - at `$.asks`"
     assert take(kind="declare", jobs=[{"x": "y" * MAX_SMALL_BYTES}]).jobs

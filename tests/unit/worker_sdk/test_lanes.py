@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 from leveret import Handler
 from leveret._held import Held
 from leveret._lanes import Lane, Lanes
+from leveret_core.broker.base import Delivery
+from leveret_core.messages import Doorbell
 
 
 async def nothing() -> None: ...
+
+
+def delivery(number: int, job_type: str) -> Delivery:
+    """A doorbell that nobody waits for."""
+    return Delivery(Doorbell(occurrence=number, attempt=1, type=job_type), job_type, nothing, nothing)
 
 
 class Bench:
@@ -25,11 +31,13 @@ class Bench:
         self._ids = itertools.count(1)
 
     def offer(self, pattern: str, count: int = 1) -> list[Held]:
-        delivery: Any = None
-        found = [Held((next(self._ids), 1), self.by_pattern[pattern], delivery) for _ in range(count)]
+        found = [Held((number, 1), self.by_pattern[pattern], delivery(number, pattern)) for number in self._numbers(count)]
         for held in found:
             self.lanes.offer(held)
         return found
+
+    def _numbers(self, count: int) -> list[int]:
+        return [next(self._ids) for _ in range(count)]
 
     def grant(self, *held: Held) -> None:
         for each in held:
