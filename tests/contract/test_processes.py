@@ -17,7 +17,7 @@ def test_a_command_runs_to_its_end_and_its_words_can_be_read(start_leveret: Star
 def test_the_shell_of_the_developer_does_not_reach_a_command(start_leveret: StartLeveret, tmp_path: Path) -> None:
     process = start_leveret("doctor", env={"LEVERET_DATABASE_URL": "mysql://nowhere"}, cwd=tmp_path)
     assert process.wait() != 0
-    assert "mysql" in process.output()
+    assert "LEVERET_DATABASE_URL: must start with postgresql://" in process.output()
 
 
 def test_a_killed_command_leaves_no_process(start_leveret: StartLeveret, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ async def running_api(database_url: str, *, static: Path | None = None, **settin
     database = Database(database_url, pool_size=10)
     await database.start()
     broker = Listening()
-    settings.setdefault("allowed_hosts", "leveret.test")
+    settings.setdefault("allowed_hosts", "leveret.test,127.0.0.1")
     chosen = Settings(database_url=database_url, **settings)
     services = Services(chosen, database, broker, Hints(None), redis=None)
     app = create_app(services, static=static or Path("/nowhere"))
