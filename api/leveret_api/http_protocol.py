@@ -73,6 +73,7 @@ class TimedProtocol(H11Protocol):
         self._deadline = 0.0
         self._body_began = 0.0
         self._received = 0
+        self._upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
@@ -93,6 +94,8 @@ class TimedProtocol(H11Protocol):
             del self._waiting.idle[self]
         awaited = self.conn.their_state
         super().data_received(data)
+        if self._upgraded:
+            return
         state = self.conn.their_state
         if state is h11.IDLE:
             if idle and not self.transport.is_closing():
@@ -114,6 +117,7 @@ class TimedProtocol(H11Protocol):
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """From here on it is another protocol's."""
+        self._upgraded = True
         self._forget()
         super().handle_websocket_upgrade(event)
 

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from websockets.exceptions import InvalidStatus
 
 from leveret_api import live, server
 from leveret_api.app import create_app
+from leveret_api.http_protocol import Waiting
 from leveret_api.live import Live
 from leveret_api.metrics import Metrics
 from leveret_api.server import serve
@@ -280,6 +282,16 @@ async def test_wrong_arguments_are_answered(
         hints.send(Hint("logs", (2,)))
         await eventually(lambda: client.heard("logs") != [])
     assert caplog.records == []
+
+
+async def test_a_live_connection_outlasts_the_deadlines_of_requests(monkeypatch: pytest.MonkeyPatch, hints: Hints) -> None:
+    monkeypatch.setattr(server, "Waiting", partial(Waiting, head=0.5, body=0.5))
+    updates = Live(hints, Metrics())
+    await updates.start()
+    async with serving(updates.mount(nothing_else)) as url, live_client(url) as client:
+        await asyncio.sleep(1.5)  # three times as long as a request may take to come
+        assert (await client.ask("watch", {"occurrence": 2}))["ok"]
+    await updates.stop()
 
 
 async def test_connecting_twice_counts_once(hints: Hints) -> None:
