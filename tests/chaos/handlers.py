@@ -40,7 +40,8 @@ async def run(
     except asyncio.CancelledError:
         _witness(ctx, "stopped")
         raise
-    time.sleep(block)  # noqa: ASYNC251  (a handler that does what it should not)
+    if block:
+        time.sleep(block)  # noqa: ASYNC251  (a handler that does what it should not)
     if exit_first and ctx.attempt == 1:
         os._exit(exit_first)
     if fail or (fail_first and ctx.attempt == 1):
