@@ -96,6 +96,7 @@ class ControlPlane:
         """Resign if this process holds the term. Claims and events are served until the broker is stopped."""
         (standing, self._standing), (reporting, self._reporting) = (self._standing, None), (self._reporting, None)
         await self._supervisor.stop(standing, reporting, within=STOP_TIMEOUT)
+        await self._desk.refusals.stop()
         await self._own_database.stop()
 
     async def _dispatch(self, term: Term) -> None:

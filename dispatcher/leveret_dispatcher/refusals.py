@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import uuid
 from collections import Counter
 
 from leveret_core.messages.fields import one_line
 from leveret_core.store.database import Database, columns
+from leveret_core.supervision import end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +17,8 @@ KINDS = ("hello", "declare", "claim", "heartbeat", "goodbye")
 OTHER = "other"
 PAUSE = 1.0
 """Seconds in which the same thing is counted before it is logged and kept."""
+STOP_TIMEOUT = 2.0
+"""Seconds in which what is being kept must have ended at a stop."""
 MAX_WAITING = 100
 """Different things that are kept of a pause, at most; more are only counted."""
 MAX_LINES = 10
@@ -66,12 +68,11 @@ class Refusals:
             self._keeping = asyncio.create_task(self._keep_soon(), name="refusals")
 
     async def stop(self) -> None:
-        """Forget what is not kept yet. Safe to call twice."""
+        """Log and keep at once what still waits for its pause to be over. Safe to call twice."""
         keeping, self._keeping = self._keeping, None
-        if keeping is not None:
-            keeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeping
+        await end_tasks((keeping,), STOP_TIMEOUT)
+        if self._waiting or self._more:
+            await self.keep()
 
     async def _keep_soon(self) -> None:
         while self._waiting or self._more:

@@ -213,3 +213,11 @@ async def test_a_statement_that_breaks_on_the_data_of_one_request_serves_the_oth
     replies = await control.desk.answer(requests)
     assert [type(reply).__name__ for reply in replies] == ["Alive", "Refused", "Refused"]
     assert isinstance(replies[0], Alive)
+
+
+async def test_what_was_refused_just_before_a_stop_is_kept(control: Control) -> None:
+    worker = uuid.uuid4()
+    control.desk.refusals.note("claim", str(worker), "too late to wait")
+    await control.desk.refusals.stop()
+    await control.desk.refusals.stop()
+    assert await control.db.pool.fetchval("select reason from refusal where worker_id = $1", worker) == "too late to wait"

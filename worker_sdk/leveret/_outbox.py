@@ -149,8 +149,6 @@ def size_of(event: Event) -> int:
         return 300 + len(event.result) + (2 * (len(error.traceback) + len(error.message)) if error else 0)
     if isinstance(event, Checkpoint):
         return 200 + len(event.data)
-    if isinstance(event, Checkpoint):
-        return 300 + len(event.data)
     size = 200 + 2 * len(event.message)
     if isinstance(event, Log) and event.fields:
         size += sum(_FIELD + (2 * len(value) if isinstance(value, str) else _FIELD) for value in event.fields.values())
