@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import uuid
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
-from leveret_api.app import create_app
-from leveret_api.server import serve
-from leveret_api.services import Services
-from leveret_core.hints import Hints
-from leveret_core.settings import Settings
+from leveret_core.messages import Unreadable
 from leveret_core.store.commands import trigger_job
 from leveret_dispatcher.pruner import Pruner
-from support.api import Api, Listening, running_api
-from support.command_line import command
+from support.api import Api, listening, running_api
+from support.command_line import Done, command
 from support.control import Control
+
+NO_SERVERS = {"LEVERET_REDIS_URL": "redis://127.0.0.1:9/0", "LEVERET_AMQP_URL": "amqp://guest:guest@127.0.0.1:9/"}
 
 
 @pytest.fixture
@@ -32,6 +32,12 @@ def control(api: Api) -> Control:
     made = Control(api.db)
     api.services.set_aside = lambda: made.ingestor.set_aside.counts
     return made
+
+
+async def console(url: str, *args: str, code: int = 0) -> Done:
+    done = await asyncio.to_thread(command, *args, env={"LEVERET_URL": url})
+    assert done.code == code, done.err
+    return done
 
 
 def nonsense(worker: str, occurrence: int, *notes: str) -> bytes:
@@ -74,22 +80,54 @@ async def test_metrics_tell_how_many_there_are_and_of_what_kind(api: Api, contro
 
 async def test_the_console_lists_shows_and_discards_them(api: Api, control: Control) -> None:
     await control.ingest(nonsense(await control.worker(), 7, "a"))
-    ready: asyncio.Queue[str] = asyncio.Queue()
-    services = Services(Settings(database_url=api.db.url), api.db, Listening(), Hints(None), redis=None)
-    serving = asyncio.create_task(serve(create_app(services), "127.0.0.1", 0, ready=ready.put_nowait))
-    env = {"LEVERET_URL": await asyncio.wait_for(ready.get(), 10)}
-    try:
-        listed = await asyncio.to_thread(command, "dead-events", "list", env=env)
+    async with listening(api.app) as url:
+        listed = await console(url, "dead-events", "list")
         assert "unreadable" in listed.out
         (row,) = await api.db.pool.fetch("select id from dead_event")
-        shown = await asyncio.to_thread(command, "dead-events", "show", str(row["id"]), env=env)
+        shown = await console(url, "dead-events", "show", str(row["id"]))
         assert '"note":"a"' in shown.out
-        done = await asyncio.to_thread(command, "dead-events", "discard", str(row["id"]), env=env)
-        assert done.code == 0, done.err
-    finally:
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        await console(url, "dead-events", "discard", str(row["id"]))
     assert await api.db.pool.fetchval("select count(*) from dead_event") == 0
+
+
+async def test_the_console_shows_a_worker_with_what_it_got_wrong(api: Api, control: Control) -> None:
+    worker, refused = await control.worker(), str(uuid.uuid4())
+    async with listening(api.app) as url:
+        clean = await console(url, "workers", "show", worker)
+        assert clean.out.splitlines()[:2] == [f"w ({worker}) is alive, 0/10 running", "on h:1, test; serves #"]
+        assert "nothing it sent was refused" in clean.out + clean.err
+        await control.ingest(nonsense(worker, 7, "a", "b"), nonsense(str(uuid.uuid4()), 8, "of another"))
+        control.desk.refused(Unreadable(kind="heartbeat", worker=worker, reason="Expected `int` >= 0 - at `$.running`"))
+        control.desk.refused(Unreadable(kind="hello", worker=refused, name="new", reason="Expected `int` >= 1 - at `$.pid`"))
+        await control.desk.refusals.keep()
+        shown = await console(url, "workers", "show", worker[:8])
+        lines = [line for line in shown.out.splitlines() if re.search(r" \d+ +(event|heartbeat) ", line)]
+        assert sorted(line.split()[-1] for line in lines) == ["`$.kind`", "`$.running`"]
+        told = (await console(url, "workers", "show", worker.upper(), "--json")).json()
+        assert {(each["kind"], each["count"]) for each in told["refusals"]} == {("event", 2), ("heartbeat", 1)}
+        # It is in no list, but by its whole id its author learns why.
+        unheard = await console(url, "workers", "show", refused, code=1)
+        assert "its hello was refused: Expected `int` >= 1" in unheard.err
+        assert "there is no worker" in (await console(url, "workers", "show", "zz", code=1)).err
+
+
+async def test_the_doctor_tells_how_many_came_in_the_last_day(api: Api, control: Control) -> None:
+    async def told() -> dict[str, Any]:
+        done = await asyncio.to_thread(command, "doctor", "--json", env={"LEVERET_DATABASE_URL": api.db.url, **NO_SERVERS})
+        line: dict[str, Any]
+        (line,) = [check for check in done.json()["checks"] if (check["service"], check["name"]) == ("postgres", "events")]
+        return line
+
+    assert (await told())["status"] == "ok"
+    await control.ingest(nonsense(await control.worker(), 7, "a", "b", "long ago"), b"no batch")
+    await api.db.pool.execute(
+        "update dead_event set at = now() - interval '25 hours' where id = (select min(id) from dead_event)"
+    )
+    warned = await told()
+    assert (warned["status"], warned["detail"]) == ("warn", "workers sent 3 in the last day that could not be applied")
+    assert "leveret dead-events list" in warned["advice"]
+    await api.db.pool.execute("update dead_event set at = now() - interval '25 hours'")
+    assert (await told())["status"] == "ok"
 
 
 async def test_dead_events_and_the_audit_past_their_time_are_pruned(api: Api, control: Control) -> None:

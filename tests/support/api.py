@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from leveret_api.app import create_app
+from leveret_api.server import serve
 from leveret_api.services import Services
 from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Control as Word
@@ -94,3 +96,15 @@ async def running_api(database_url: str, *, static: Path | None = None, **settin
             yield Api(app, services, http, broker)
     finally:
         await database.stop()
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncGenerator[str]:
+    """The URL of `app`, on a port of its own."""
+    ready: asyncio.Queue[str] = asyncio.Queue()
+    serving = asyncio.create_task(serve(app, "127.0.0.1", 0, ready=ready.put_nowait))
+    try:
+        yield await asyncio.wait_for(ready.get(), 10)
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
