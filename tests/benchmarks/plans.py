@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from leveret.commands._private_servers import private_servers
+from leveret.cli.local.private_servers import private_servers
 from leveret_core.store.database import sql
 from leveret_core.store.migrate import migrate
 from leveret_core.store.reads import SCAN, STATE_SCAN

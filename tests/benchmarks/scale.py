@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import psutil
 
-from leveret.commands._bench_run import FAR, Bench, add_jobs, running
-from leveret.commands._private_servers import private_servers
+from leveret.cli.bench.measure import FAR, Bench, add_jobs, running
+from leveret.cli.local.private_servers import private_servers
 from leveret_core.store.migrate import migrate
 
 PATIENCE = 300.0

@@ -134,7 +134,7 @@ async def test_dead_letters_are_listed_requeued_and_discarded(system: System) ->
 
 
 async def test_all_are_dealt_with_in_as_many_requests_as_it_takes(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leveret.commands.dead_letters.AT_ONCE", 2)
+    monkeypatch.setattr("leveret.cli.commands.dead_letters.AT_ONCE", 2)
     await system.run("jobs", "create", "one", "--type", "report.x", "--concurrency", "allow")
     await system.fail("one", 5)
     assert (await system.run("dead-letters", "requeue", "--all")).out == "5 requeued, 0 remain\n"

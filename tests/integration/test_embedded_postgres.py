@@ -10,7 +10,7 @@ import asyncpg
 import psutil
 import pytest
 
-from leveret.commands._embedded_postgres import EmbeddedPostgres
+from leveret.cli.local.embedded_postgres import EmbeddedPostgres
 from leveret_core.errors import ConfigurationError
 
 

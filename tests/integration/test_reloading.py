@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from leveret.commands._reloading import changes
+from leveret.cli.local.reloading import changes
 
 
 def rewrite(file: Path, text: str) -> None:

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from leveret.commands import _supervisor as supervisor_module
-from leveret.commands._memory import family_memory, parse_size
-from leveret.commands._supervisor import Limits, NoWorkerStarts, Supervisor
-from leveret.commands._worker_process import WorkerProcess
+from leveret.cli.processes import supervisor as supervisor_module
+from leveret.cli.processes.memory import family_memory, parse_size
+from leveret.cli.processes.supervisor import Limits, NoWorkerStarts, Supervisor
+from leveret.cli.processes.worker_process import WorkerProcess
 from leveret.errors import ConfigurationError
 from support.eventually import eventually
 
 PRELUDE = """
 import os, signal, sys, threading, time
-from leveret.commands._supervision import supervision
+from leveret.cli.processes.supervision import supervision
 me = supervision()
 folder, name = sys.argv[1:]
 def mark(what):

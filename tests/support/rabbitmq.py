@@ -13,7 +13,7 @@ from typing import Protocol
 
 import psutil
 
-from leveret.commands._private_servers import broker_environment
+from leveret.cli.local.private_servers import broker_environment
 from support import leash
 from support.ports import free_port
 from support.servers import NotAvailable, Server, ServerFailed, ServerProcess

@@ -4,24 +4,78 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Generator, MutableMapping
+from collections.abc import Awaitable, Generator, MutableMapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal, Protocol, TypeVar
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
-from leveret._lifespan import NO_STATE, State
-from leveret._reporter import Reporter
-from leveret._stored import stored
 from leveret.errors import LeveretError, NoJobRunning
-from leveret_core.messages import MAX_CHECKPOINT
 
 JOB_LOGGER = "leveret.job"
 """The logger behind `JobContext.log`."""
 
 running: ContextVar[JobContext] = ContextVar("leveret.running")
+
+Level = Literal["debug", "info", "warning", "error", "critical"]
+"""Of a log record."""
+
+T = TypeVar("T")
+
+
+class Reports(Protocol):
+    """What a context needs of whatever reports on its attempt; safe to use from any thread."""
+
+    occurrence: int
+    attempt: int
+    capture: object
+    """The log capture whose records it takes; None for any."""
+
+    def log(self, level: Level, message: str, fields: dict[str, Any] | None = None, at: datetime | None = None) -> None:
+        """Take a log record."""
+        ...
+
+    def printed(self, text: str) -> None:
+        """Take printed text."""
+        ...
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Take progress; raises `ValueError` for NaN."""
+        ...
+
+    def checkpoint(self, data: object) -> None:
+        """Take a checkpoint; raises `TypeError` or `ValueError` when it cannot be stored."""
+        ...
+
+
+class State:
+    """What lifespans have yielded, found by type.
+
+    Args:
+        made: what there is.
+        why: told when something is looked for that is not there.
+    """
+
+    __slots__ = ("_made", "_why")
+
+    def __init__(self, made: Sequence[object] = (), why: str = "no lifespan of this worker yields one") -> None:
+        self._made = tuple(made)
+        self._why = why
+
+    def __getitem__(self, kind: type[T]) -> T:
+        """The first of this type.
+
+        Raises:
+            LeveretError: there is none.
+        """
+        for each in self._made:
+            if isinstance(each, kind):
+                return each
+        raise LeveretError(f"ctx.state holds no {kind.__qualname__}: {self._why}")
+
+
+NO_STATE = State()
 
 
 class JobLog(logging.LoggerAdapter[logging.Logger]):
@@ -70,7 +124,7 @@ class JobContext:
 
     def __init__(
         self,
-        reporter: Reporter,
+        reporter: Reports,
         *,
         job: str,
         type: str,
@@ -164,7 +218,7 @@ class JobContext:
             TypeError: it cannot be stored as JSON.
             ValueError: it is too large, or nested too deep.
         """
-        self._reporter.checkpoint(msgspec.Raw(stored(data, "the checkpoint", MAX_CHECKPOINT)))
+        self._reporter.checkpoint(data)
         return _SAVED
 
     def __repr__(self) -> str:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, Unpack
 
-from leveret._lifespan import LifespanFunction, check_lifespan, name_of
-from leveret._parameters import Parameters, code_of
-from leveret._schedule import Overlap, Schedule, definition_of
 from leveret.errors import ConfigurationError, InvalidInput
+from leveret.handlers.lifespan_functions import LifespanFunction, check_lifespan, name_of
+from leveret.handlers.parameters import Parameters, code_of
+from leveret.handlers.schedule import Overlap, Schedule, definition_of
 from leveret_core.messages import HandlerInfo
 from leveret_core.messages.fields import MAX_NAME
 from leveret_core.patterns import check_pattern, matches

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from leveret.commands._client import Client
-from leveret.commands._errors import Refused, ServerUnreachable
+from leveret.cli.client import Client
+from leveret.cli.errors import Refused, ServerUnreachable
 from leveret_core.errors import NotFound
 from support.command_line import command
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leveret.commands._definitions import load_definitions
+from leveret.cli.definitions import load_definitions
 from leveret_core.errors import ConfigurationError, InvalidInput
 from leveret_core.job_definition import define
 from support.command_line import command

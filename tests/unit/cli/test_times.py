@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leveret.commands._times import duration, instant
+from leveret.cli.times import duration, instant
 from leveret_core.errors import InvalidInput
 
 

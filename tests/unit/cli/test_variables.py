@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leveret.commands._variables import unknown_variables
+from leveret.cli.variables import unknown_variables
 from leveret_core.settings import Settings
 from support.command_line import command
 

@@ -20,12 +20,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leveret.errors import ConfigurationError
-from leveret.testing._run_job import JobDone, run_job
+from leveret.testing.single_run import JobDone, run_job
 
 if TYPE_CHECKING:
-    from leveret.testing._records import Attempt, Job, LogLine, Occurrence
-    from leveret.testing._server import ServerRules
     from leveret.testing.environment import Environment
+    from leveret.testing.records import Attempt, Job, LogLine, Occurrence
+    from leveret.testing.server import ServerRules
 
 __all__ = ["Attempt", "Environment", "Job", "JobDone", "LogLine", "Occurrence", "ServerRules", "run_job"]
 

@@ -12,14 +12,14 @@ import msgspec
 
 from leveret.config import WorkerConfig
 from leveret.errors import Conflict, InvalidInput
-from leveret.testing import _report
-from leveret.testing._clock import Clock
-from leveret.testing._given import Moment, checked_payload, instant, trigger_of
-from leveret.testing._handlers import Source, handlers_of
-from leveret.testing._looking import Looking
-from leveret.testing._records import Attempt, Job, LogLine, Occurrence
-from leveret.testing._runtime import Runtime
-from leveret.testing._server import ServerRules
+from leveret.testing import report
+from leveret.testing.clock import Clock
+from leveret.testing.given import Moment, checked_payload, instant, trigger_of
+from leveret.testing.handlers import Source, handlers_of
+from leveret.testing.queries import Looking
+from leveret.testing.records import Attempt, Job, LogLine, Occurrence
+from leveret.testing.runtime import Runtime
+from leveret.testing.server import ServerRules
 from leveret_core.job_definition import check, define
 from leveret_core.retry import RetryPolicy
 from leveret_core.states import FINAL
@@ -252,8 +252,8 @@ class Environment(Looking):
         live = self._runtime.server.lines.live
         self._runtime.run(self.now + (timedelta(**within) if within else timedelta(days=1)), lambda: not live)
         if live:
-            left = _report.table(map(self._explained, live.values()), jobs=True)
-            raise AssertionError(f"this is not final at {_report.wall(self.now, 'UTC')}:\n{left}")
+            left = report.table(map(self._explained, live.values()), jobs=True)
+            raise AssertionError(f"this is not final at {report.wall(self.now, 'UTC')}:\n{left}")
         return Done()
 
     def kill_workers(self) -> None:

@@ -1,0 +1,1 @@
+"""What `leveret bench` runs and measures."""

@@ -1,0 +1,1 @@
+"""How work comes in: membership and its lease, dispatch messages, free slots, claims."""
