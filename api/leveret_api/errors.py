@@ -16,7 +16,7 @@ from starlette.routing import Match
 from leveret_api.problems import problem_response
 from leveret_core.errors import BrokerUnavailable, Conflict, InvalidInput, NotFound, Problem
 from leveret_core.store.errors import is_data_error, is_unavailable
-from leveret_core.store.jobs import VersionMismatch
+from leveret_core.store.jobs.changes import VersionMismatch
 from leveret_core.triggers import TriggerError
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import asyncpg
 
-from leveret_core.store import reads
 from leveret_core.store.database import Database
+from leveret_core.store.reads import occurrences as occurrence_reads
 
 LogFormat = Literal["text", "ndjson"]
 MEDIA_TYPES: dict[LogFormat, str] = {"text": "text/plain; charset=utf-8", "ndjson": "application/x-ndjson"}
@@ -34,7 +34,7 @@ async def log_file(db: Database, occurrence_id: int, form: LogFormat) -> AsyncGe
     line = _text if form == "text" else _json
     after = (-1, 0)
     while True:
-        rows = await reads.list_logs(db, occurrence_id, after=after, limit=_PAGE)
+        rows = await occurrence_reads.list_logs(db, occurrence_id, after=after, limit=_PAGE)
         yield "".join(line(row) for row in rows[:_PAGE])
         if len(rows) <= _PAGE:
             return

@@ -13,8 +13,8 @@ import asyncpg
 from leveret_api.services import Services
 from leveret_core.errors import InvalidInput, Problem
 from leveret_core.job_definition import JobDefinition
-from leveret_core.store.jobs import JobRef, resolve_job
-from leveret_core.store.reads import get_job
+from leveret_core.store.jobs.refs import JobRef, resolve_job
+from leveret_core.store.reads.jobs import get_job
 from leveret_core.triggers import Manual
 
 log = logging.getLogger(__name__)

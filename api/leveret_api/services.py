@@ -17,8 +17,8 @@ from leveret_core.errors import BrokerError
 from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Cancel
 from leveret_core.settings import Settings
-from leveret_core.store.creation import Replaced
 from leveret_core.store.database import Database
+from leveret_core.store.occurrences.creation import Replaced
 from leveret_core.supervision import Supervisor
 
 log = logging.getLogger(__name__)

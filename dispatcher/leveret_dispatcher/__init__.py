@@ -2,8 +2,9 @@
 
 Leadership, written down before the code:
 
-- A candidate wins the Redis lock (`lock`) and then raises the epoch on the fence row in Postgres; that is its *term*.
-- Every transaction of a term begins by sharing a lock on the fence row where the epoch is its own (`term.Term.transaction`).
+- A candidate wins the Redis lock (`leadership.lock`) and then raises the epoch on the fence row in Postgres; that is its
+  *term*.
+- Every transaction of a term begins by sharing a lock on the fence row where the epoch is its own (`leadership.term`).
   A successor raises the epoch, and from then on the old holder's transactions roll back. The Redis lock only decides who does
   the work.
 - The holder trusts its term until *start of the last good renewal* + TTL - margin, on CLOCK_BOOTTIME. An unknown answer renews

@@ -12,13 +12,13 @@ from leveret_core.hints import Hints
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
 from leveret_core.supervision import Kept, Supervisor
-from leveret_dispatcher.candidate import Candidate
-from leveret_dispatcher.claim_desk import ClaimDesk
+from leveret_dispatcher.claims.claim_desk import ClaimDesk
 from leveret_dispatcher.dispatcher import Dispatcher
-from leveret_dispatcher.ingestor import Ingestor
-from leveret_dispatcher.lock import RedisLock
-from leveret_dispatcher.progress_report import ProgressReport
-from leveret_dispatcher.term import Term
+from leveret_dispatcher.ends.ingestor import Ingestor
+from leveret_dispatcher.ends.progress_report import ProgressReport
+from leveret_dispatcher.leadership.candidate import Candidate
+from leveret_dispatcher.leadership.lock import RedisLock
+from leveret_dispatcher.leadership.term import Term
 
 STOP_TIMEOUT = 14.0
 """Seconds in which the candidate must have resigned; half of them is longer than its own limits together."""

@@ -17,22 +17,22 @@ from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Cancel
 from leveret_core.settings import Settings
 from leveret_core.states import State
-from leveret_core.store.creation import Created
 from leveret_core.store.errors import is_unavailable
+from leveret_core.store.occurrences.creation import Created
 from leveret_core.supervision import Steps
-from leveret_dispatcher.backfiller import Backfiller
-from leveret_dispatcher.clock import ClockWatch
-from leveret_dispatcher.commit_listener import CommitListener
-from leveret_dispatcher.liveness import LivenessChecker
-from leveret_dispatcher.promoter import Promoter
-from leveret_dispatcher.pruner import Pruner
-from leveret_dispatcher.publisher import Publisher
-from leveret_dispatcher.reaper import Reaper
-from leveret_dispatcher.reconciler import Reconciler
-from leveret_dispatcher.retrier import Retrier
-from leveret_dispatcher.scheduler import Scheduler
-from leveret_dispatcher.settlement import Settled
-from leveret_dispatcher.term import Term
+from leveret_dispatcher.dispatch.publisher import Publisher
+from leveret_dispatcher.dispatch.retrier import Retrier
+from leveret_dispatcher.ends.settlement import Settled
+from leveret_dispatcher.leadership.term import Term
+from leveret_dispatcher.schedule.admitter import Promoter
+from leveret_dispatcher.schedule.backfiller import Backfiller
+from leveret_dispatcher.schedule.clock import ClockWatch
+from leveret_dispatcher.schedule.commit_listener import CommitListener
+from leveret_dispatcher.schedule.scheduler import Scheduler
+from leveret_dispatcher.upkeep.liveness import LivenessChecker
+from leveret_dispatcher.upkeep.pruner import Pruner
+from leveret_dispatcher.upkeep.reaper import Reaper
+from leveret_dispatcher.upkeep.reconciler import Reconciler
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,8 @@ import asyncpg
 from leveret.cli.local.private_servers import private_servers
 from leveret_core.store.database import sql
 from leveret_core.store.migrate import migrate
-from leveret_core.store.reads import SCAN, STATE_SCAN
+from leveret_core.store.reads.occurrences import STATE_SCAN
+from leveret_core.store.reads.pages import SCAN
 
 NOW = datetime.now(UTC)
 DAY = NOW - timedelta(days=8), NOW - timedelta(days=7)
@@ -125,18 +126,18 @@ async def looks(connection: asyncpg.Connection[asyncpg.Record], worker: uuid.UUI
         Look("Due jobs, as the scheduler locks them", "schedule/due", [500]),
         Look("When the next job is due", "schedule/next_due", []),
         Look("What an idle dispatcher asks every five seconds", "term/look", []),
-        Look("What the publisher has to know", "occurrences/to_ring", []),
-        Look("Doorbells of one type that nobody was told about", "occurrences/take_unrung", ["type.3", 500, 60.0]),
-        Look("A hundred claims", "occurrences/claim", [[worker] * 100, pending, one, types]),
+        Look("What the publisher has to know", "dispatch/to_publish", []),
+        Look("Doorbells of one type that nobody was told about", "dispatch/take_unpublished", ["type.3", 500, 60.0]),
+        Look("A hundred claims", "attempts/claim", [[worker] * 100, pending, one, types]),
         Look("Locks for a hundred ends", "slots/lock_jobs", [running, []]),
         Look(
             "A hundred successes",
-            "occurrences/finish_succeeded",
+            "attempts/finish_succeeded",
             [running, one, tokens, one, [0.1] * 100, ["null"] * 100],
         ),
         Look("Their places are free", "slots/free", [running]),
-        Look("Retries whose time has come", "occurrences/retry_due", [1000]),
-        Look("Anything for the reaper?", "occurrences/to_reap", [10.0]),
+        Look("Retries whose time has come", "attempts/retry_due", [1000]),
+        Look("Anything for the reaper?", "attempts/to_reap", [10.0]),
         Look("Heartbeats", "workers/heartbeat", [[worker], [100], [False], [None], 30.0]),
         Look("The newest page of occurrences", "reads/occurrences", [None, 51, 51, None, None, None]),
         Look(
@@ -159,7 +160,7 @@ async def looks(connection: asyncpg.Connection[asyncpg.Record], worker: uuid.UUI
         Look("A page of jobs by a word in their name", "reads/jobs", [None, 51, SCAN, None, None, None, "%job-99%", None, ""]),
         Look("Live occurrences, counted for the overview", "reads/count_live", []),
         Look("How the last hour's occurrences ended", "reads/count_finished", [100_000]),
-        Look("A thousand occurrences past their time", "maintenance/prune_occurrences", [29.0, 1000]),
+        Look("A thousand occurrences past their time", "pruning/occurrences", [29.0, 1000]),
     ]
 
 

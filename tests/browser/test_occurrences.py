@@ -15,7 +15,8 @@ from browser.stack import Stack
 from leveret import JobContext, Skip, Snooze
 from leveret.registry import Handler
 from leveret_core.hints import Hint
-from leveret_core.store import reads
+from leveret_core.store.reads import occurrences as occurrence_reads
+from leveret_core.store.reads import pages
 from support.eventually import eventually
 
 
@@ -248,8 +249,8 @@ async def test_a_search_that_looked_at_much_says_so_and_goes_on(
         from generate_series(1, 120) n""",
         job["id"],
     )
-    monkeypatch.setattr(reads, "SCAN", 100)
-    monkeypatch.setattr(reads, "SCAN_TIME", 0)
+    monkeypatch.setattr(occurrence_reads, "SCAN", 100)
+    monkeypatch.setattr(pages, "SCAN_TIME", 0)
     await page.goto("/occurrences?type=rare.*")
     await expect(page.get_by_role("heading", name="Nothing found among 100 so far")).to_be_visible()
     await page.get_by_role("link", name="Look on").click()

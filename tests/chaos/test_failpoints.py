@@ -11,7 +11,7 @@ import pytest
 from chaos.cluster import Cluster, Replica
 from chaos.load import PER_SECOND, runs_reach, ten_jobs_a_second, the_history_is_whole
 from leveret_core.failpoints import EXIT_CODE
-from leveret_dispatcher import watchdog
+from leveret_dispatcher.leadership import watchdog
 from support.eventually import eventually
 
 

@@ -104,7 +104,7 @@ async def test_a_fault_of_ours_tells_nothing_of_its_inside(api: Api, monkeypatch
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("password=secret")
 
-    monkeypatch.setattr("leveret_core.store.reads.list_workers", broken)
+    monkeypatch.setattr("leveret_core.store.reads.workers.list_workers", broken)
     transport = httpx.ASGITransport(api.app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://leveret.test") as http:
         answer = await http.get("/api/v1/workers")

@@ -14,7 +14,8 @@ import pytest
 from leveret_core.hints import Hint
 from leveret_core.messages import Cancel, JobError, Log, Progress
 from leveret_core.states import State
-from leveret_core.store import reads
+from leveret_core.store.reads import occurrences as occurrence_reads
+from leveret_core.store.reads import pages
 from support.api import Api, running_api
 from support.control import Control, finished
 
@@ -271,9 +272,9 @@ async def test_what_failed_yesterday_with_an_error_is_found(api: Api, monkeypatc
     job = (await api.ok("GET", "/occurrences?type=report.daily&state=timed_out"))["items"][0]["job_id"]
     assert await ids(api, job=job, error="refused", **yesterday) == of(kind={"report.daily"}, error={"refused"}, hours={23})
     assert await ids(api, job=job, since="2026-03-02") == []
-    monkeypatch.setattr(reads, "SCAN", 2)
-    monkeypatch.setattr(reads, "STATE_SCAN", 2)
-    monkeypatch.setattr(reads, "SCAN_TIME", 0)
+    monkeypatch.setattr(occurrence_reads, "SCAN", 2)
+    monkeypatch.setattr(occurrence_reads, "STATE_SCAN", 2)
+    monkeypatch.setattr(pages, "SCAN_TIME", 0)
     assert await ids(api, type="sendemail.*", error="timeout", **yesterday) == one
     assert await ids(api, type="sendemail.#", **yesterday) == of(kind=mails, hours=within)
     page = await api.ok("GET", "/occurrences", params={"type": "nothing.*", **yesterday})
@@ -385,8 +386,8 @@ async def test_pages_neither_repeat_nor_miss_while_occurrences_are_made(api: Api
 
 
 async def test_a_rare_match_far_back_is_found_within_bounds(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reads, "SCAN", 50)
-    monkeypatch.setattr(reads, "STATE_SCAN", 10)
+    monkeypatch.setattr(occurrence_reads, "SCAN", 50)
+    monkeypatch.setattr(occurrence_reads, "STATE_SCAN", 10)
     rare = await seed(api, 3, type="rare.one", state="failed")
     common = await seed(api, 500)
     await seed(api, 100, state="failed")
@@ -398,7 +399,7 @@ async def test_a_rare_match_far_back_is_found_within_bounds(api: Api, monkeypatc
     assert await ids(api, type="rare.one", state=["failed", "pending"], limit=2) == expected
     assert await ids(api, job=common, state="failed") == []
     # Out of time after one look each: short pages, but all is found in the end.
-    monkeypatch.setattr(reads, "SCAN_TIME", 0)
+    monkeypatch.setattr(pages, "SCAN_TIME", 0)
     assert await ids(api, type="rare.one") == expected
     assert await ids(api, type="rare.one", state="failed") == expected
     assert await ids(api, job=rare, state="failed") == expected

@@ -16,7 +16,7 @@ from leveret import Registry
 from leveret_core.hints import Hints
 from leveret_core.messages import Declare, Goodbye, HandlerInfo, Hello, Welcome
 from leveret_core.settings import Settings
-from leveret_dispatcher.claim_desk import ClaimDesk
+from leveret_dispatcher.claims.claim_desk import ClaimDesk
 from support.api import HOURLY, Api, running_api
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from leveret_core.errors import Conflict, InvalidInput, NotFound, TermOver
 from leveret_core.messages import JobError
-from leveret_core.store import backfills
-from leveret_core.store.backfills import Wanted, cancel_backfill, get_backfill, start_backfill
-from leveret_core.store.commands import cancel_occurrence, requeue_occurrence, trigger_job
+from leveret_core.store.backfills import commands as backfills
+from leveret_core.store.backfills.commands import Wanted, cancel_backfill, get_backfill, start_backfill
 from leveret_core.store.database import Database
-from leveret_core.store.jobs import delete_job, edit_job, pause_job
+from leveret_core.store.jobs.changes import delete_job, edit_job, pause_job
+from leveret_core.store.occurrences.commands import cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.triggers import Cron, Interval, encode
-from leveret_dispatcher.backfiller import Backfiller
-from leveret_dispatcher.pruner import Pruner
+from leveret_dispatcher.schedule.backfiller import Backfiller
+from leveret_dispatcher.upkeep.pruner import Pruner
 from support.control import LONG_AGO, Control, finished
 
 EVERY_HOUR = {"kind": "interval", "every": 3600, "start_at": LONG_AGO.isoformat()}

@@ -32,7 +32,7 @@ async def measured(script: str, *options: str) -> str:
 
 async def test_each_statement_of_the_page_has_its_plan() -> None:
     page = await measured("plans.py", "--jobs", "2000", "--occurrences", "60000")
-    assert "| `occurrences/claim` | A hundred claims |" in page
+    assert "| `attempts/claim` | A hundred claims |" in page
     assert page.count("Execution Time") == page.count("\n## ") > 15
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from leveret_core.planning import MAX_TICKS
-from leveret_core.store.commands import trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.jobs import pause_job, resume_job
-from leveret_dispatcher.scheduler import HELD_BACK_PAUSE, Scheduler
-from leveret_dispatcher.term import Term
+from leveret_core.store.jobs.changes import pause_job, resume_job
+from leveret_core.store.occurrences.commands import trigger_job
+from leveret_dispatcher.leadership.term import Term
+from leveret_dispatcher.schedule.scheduler import HELD_BACK_PAUSE, Scheduler
 from support.control import LONG_AGO, Control, finished
 from support.eventually import eventually
 
@@ -136,7 +136,7 @@ async def test_a_long_outage_of_many_jobs_is_worked_off_in_transactions_that_pos
     moved = await database.pool.fetchval("select count(*) from job where next_fire_at > $1", ago(2 * 86_400 - 3_600))
     assert moved > 3
     # What runs is not all created at once, either.
-    monkeypatch.setattr("leveret_dispatcher.scheduler.MAX_PLANNED", 700)
+    monkeypatch.setattr("leveret_dispatcher.schedule.scheduler.MAX_PLANNED", 700)
     await database.pool.execute("update job set next_fire_at = $1, catch_up_window = 864000", ago(86_400))
     before = await database.pool.fetchval("select count(*) from occurrence where state = 'pending'")
     await made.run_once()

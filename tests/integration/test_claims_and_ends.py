@@ -28,9 +28,9 @@ from leveret_core.messages import (
     Unknown,
 )
 from leveret_core.states import TRANSITIONS, State
-from leveret_core.store import jobs
-from leveret_core.store.commands import cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.store.database import Database
+from leveret_core.store.jobs import changes as job_changes
+from leveret_core.store.occurrences.commands import cancel_occurrence, requeue_occurrence, trigger_job
 from support.control import Control, finished
 
 
@@ -383,7 +383,7 @@ async def test_what_runs_of_a_deleted_job_may_finish_and_does_not_begin_again(
     worker = await control.worker()
     made = await trigger_job(control.db, job, actor="test")
     answer = await control.claim(worker, made.occurrence_id)
-    await jobs.delete_job(control.db, job, actor="test")
+    await job_changes.delete_job(control.db, job, actor="test")
     await control.report(worker, finished(answer, outcome))
     row = await control.row(made.occurrence_id)
     assert row["state"] == state

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from leveret_core.messages import Unreadable
-from leveret_core.store.commands import trigger_job
-from leveret_dispatcher.pruner import Pruner
+from leveret_core.store.occurrences.commands import trigger_job
+from leveret_dispatcher.upkeep.pruner import Pruner
 from support.api import Api, listening, running_api
 from support.command_line import Done, command
 from support.control import Control

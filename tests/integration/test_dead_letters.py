@@ -13,8 +13,8 @@ import pytest
 from leveret_api import cached
 from leveret_core.hints import Hint
 from leveret_core.messages import JobError
-from leveret_core.store import dead_letters
 from leveret_core.store.database import sql
+from leveret_core.store.dead_letters import commands as dead_letters
 from support.api import Api, running_api
 from support.control import Control, finished
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from leveret_core.messages import Declare, Declared, Goodbye, Hello, Unknown
-from leveret_core.store import jobs
 from leveret_core.store.database import Database
-from leveret_dispatcher.claim_desk import ClaimDesk
+from leveret_core.store.jobs import changes as job_changes
+from leveret_dispatcher.claims.claim_desk import ClaimDesk
 from support.control import Control
 
 
@@ -46,7 +46,7 @@ async def job_row(control: Control, name: str = "report") -> dict[str, Any]:
 
 
 async def edit(control: Control, name: str = "report", **changes: Any) -> None:
-    await jobs.edit_job(control.db, name, changes, actor="test", version=None, payload_limit=10_000)
+    await job_changes.edit_job(control.db, name, changes, actor="test", version=None, payload_limit=10_000)
 
 
 async def leave(control: Control, worker: str) -> None:
@@ -105,7 +105,7 @@ async def test_what_people_change_stays_until_the_code_changes(control: Control)
 
 async def test_a_pause_by_hand_survives_a_change_of_the_code(control: Control) -> None:
     await declare(control, await control.worker(), daily())
-    await jobs.pause_job(control.db, "report", reason="holiday", actor="test")
+    await job_changes.pause_job(control.db, "report", reason="holiday", actor="test")
     assert await declare(control, await control.worker(), daily(expression="* * * * *")) == ["updated"]
     row = await job_row(control)
     assert (row["pause_reason"], row["next_fire_at"]) == ("holiday", None)
@@ -137,7 +137,7 @@ async def test_code_leaves_a_job_alone_that_was_made_by_hand_and_the_others_are_
     assert reply.problems == [f"job report: {by_hand}"]
     assert [(job.name, job.result) for job in reply.jobs] == [("one", "created"), ("two", "created")]
     assert await job_row(control) == before
-    await jobs.delete_job(control.db, "report", actor="test")
+    await job_changes.delete_job(control.db, "report", actor="test")
     (reply,) = await control.desk.answer([declare])
     assert isinstance(reply, Declared)
     assert [(job.name, job.result) for job in reply.jobs] == [("one", "unchanged"), ("report", "created"), ("two", "unchanged")]
@@ -191,7 +191,7 @@ async def test_a_job_that_the_code_no_longer_declares_stays(control: Control) ->
 async def test_a_job_deleted_by_hand_comes_back_while_code_declares_it(control: Control) -> None:
     worker = await control.worker()
     await declare(control, worker, daily())
-    await jobs.delete_job(control.db, "report", actor="test")
+    await job_changes.delete_job(control.db, "report", actor="test")
     assert await declare(control, worker, daily()) == ["created"]
 
 

@@ -11,10 +11,10 @@ import pytest
 from leveret_core.broker.base import Published
 from leveret_core.errors import TermOver
 from leveret_core.states import State
-from leveret_core.store.commands import trigger_job
-from leveret_core.store.creation import Planned, create, load_jobs
 from leveret_core.store.database import Database
-from leveret_dispatcher.pruner import Pruner
+from leveret_core.store.occurrences.commands import trigger_job
+from leveret_core.store.occurrences.creation import Planned, create, load_jobs
+from leveret_dispatcher.upkeep.pruner import Pruner
 from support.control import LONG_AGO, Control, finished
 
 EVERY_HOUR = {"kind": "interval", "every": 3600, "start_at": LONG_AGO.isoformat()}

@@ -10,14 +10,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import pytest
 
 from leveret_core.messages import HandlerInfo, Hello
-from leveret_core.store.backfills import Wanted as WantedBackfill
-from leveret_core.store.backfills import start_backfill
-from leveret_core.store.commands import trigger_job
+from leveret_core.store.backfills.commands import Wanted as WantedBackfill
+from leveret_core.store.backfills.commands import start_backfill
 from leveret_core.store.database import Database
-from leveret_core.store.key_limits import KeyLimit, put_key_limit
-from leveret_core.store.liveness import Place, find_ownerless
-from leveret_core.store.scheduled import Wanted, schedule_runs
-from leveret_dispatcher.pruner import Pruner
+from leveret_core.store.key_limits.limits import KeyLimit, put_key_limit
+from leveret_core.store.liveness.ownerless import Place, find_ownerless
+from leveret_core.store.occurrences.commands import trigger_job
+from leveret_core.store.planned.runs import Wanted, schedule_runs
+from leveret_dispatcher.upkeep.pruner import Pruner
 from support.api import running_api
 from support.control import LONG_AGO, Control, finished
 from support.liveness import assert_everything_owned, everything_ownerless
@@ -243,8 +243,8 @@ async def test_a_backfill_that_does_not_move_is_said(control: Control) -> None:
 
 
 async def test_looks_go_through_everything_in_parts(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leveret_core.store.liveness.LINES", 2)
-    monkeypatch.setattr("leveret_core.store.liveness.PENDING", 2)
+    monkeypatch.setattr("leveret_core.store.liveness.ownerless.LINES", 2)
+    monkeypatch.setattr("leveret_core.store.liveness.ownerless.PENDING", 2)
     job = await control.job(concurrency="queue", concurrency_key="to")
     last = [[await triggered(control, job, json.dumps({"to": to})) for _ in range(2)][1] for to in "abcde"][-1]
     await by_hand(control, "delete from slot where key = 'e'")

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from leveret_core.store.commands import cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.store.database import Database
+from leveret_core.store.occurrences.commands import cancel_occurrence, requeue_occurrence, trigger_job
 from support.control import LONG_AGO, Control, finished
 
 
@@ -66,7 +66,7 @@ async def test_the_most_important_takes_the_next_place(control: Control) -> None
 async def test_ticks_do_not_overtake_a_backlog_that_is_being_published(
     control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leveret_dispatcher.publisher.BATCH", 2)
+    monkeypatch.setattr("leveret_dispatcher.dispatch.publisher.BATCH", 2)
     job = await control.job(concurrency="allow")
     for _ in range(3):
         await trigger(control, job)

@@ -19,12 +19,12 @@ from leveret_core import messages
 from leveret_core.errors import NotFound
 from leveret_core.messages import Ask, Claim, Claimed
 from leveret_core.states import State
-from leveret_core.store import jobs
-from leveret_core.store.commands import Cancellation, cancel_occurrence, trigger_job
 from leveret_core.store.database import Database, sql
-from leveret_core.store.slots import release
-from leveret_dispatcher.claim_desk import ClaimDesk
-from leveret_dispatcher.ingestor import Ingestor
+from leveret_core.store.jobs import changes as job_changes
+from leveret_core.store.occurrences.commands import Cancellation, cancel_occurrence, trigger_job
+from leveret_core.store.slots.holders import release
+from leveret_dispatcher.claims.claim_desk import ClaimDesk
+from leveret_dispatcher.ends.ingestor import Ingestor
 from support.control import Control, finished
 from support.eventually import eventually
 
@@ -151,7 +151,7 @@ async def test_an_edit_at_the_tick_gives_the_old_version_or_the_new_one_and_neve
     versions = Counter[int]()
     for turn in range(TIMES):
         await control.db.pool.execute("update job set next_fire_at = clock_timestamp()")
-        edit = jobs.edit_job(control.db, job, {"payload": {"n": turn}}, actor="test", version=None, payload_limit=1000)
+        edit = job_changes.edit_job(control.db, job, {"payload": {"n": turn}}, actor="test", version=None, payload_limit=1000)
         before = await control.db.pool.fetchrow("select version, payload from job")
         await race(turn, scheduler.run_once, lambda e=edit: e)  # type: ignore[misc]
         # A job that was locked just now is looked at again a moment later.
@@ -177,11 +177,11 @@ async def test_a_pause_at_the_tick_gives_the_tick_or_none_and_nothing_later(cont
     counts = Counter[int]()
     for turn in range(TIMES):
         await control.db.pool.execute("update job set next_fire_at = clock_timestamp()")
-        pause = jobs.pause_job(control.db, job, reason=None, actor="test")
+        pause = job_changes.pause_job(control.db, job, reason=None, actor="test")
         await race(turn, scheduler.run_once, lambda p=pause: p)  # type: ignore[misc]
         created = len(await control.states(job))
         await scheduler.run_once()
-        await jobs.resume_job(control.db, job, actor="test")
+        await job_changes.resume_job(control.db, job, actor="test")
         await scheduler.run_once()
         assert len(await control.states(job)) == created
         await control.db.pool.execute("delete from occurrence")
@@ -290,7 +290,7 @@ async def test_a_delete_and_a_trigger(control: Control) -> None:
             else:
                 outcomes["created"] += 1
 
-        await race(turn, trigger, lambda j=job: jobs.delete_job(control.db, j, actor="test"))  # type: ignore[misc]
+        await race(turn, trigger, lambda j=job: job_changes.delete_job(control.db, j, actor="test"))  # type: ignore[misc]
         assert set(await control.states(job)) <= {"cancelled"}
     assert set(outcomes) == {"refused", "created"}, outcomes
 
@@ -303,11 +303,11 @@ async def test_a_place_given_to_what_ran_without_one_is_freed_under_the_lock_of_
     async with control.db.transaction() as ending:
         assert await ending.fetch(sql("slots/lock_jobs"), [answer.occurrence], []) == []
         changes = {"concurrency": "queue"}
-        await jobs.edit_job(control.db, job, changes, actor="test", version=None, payload_limit=1000)
+        await job_changes.edit_job(control.db, job, changes, actor="test", version=None, payload_limit=1000)
         following = await triggered(control, job)
         assert (await control.row(following))["state"] == "waiting"
         ends = [[answer.occurrence], [1], [uuid.UUID(answer.token)], [9], [0.0], ["null"]]
-        await ending.fetch(sql("occurrences/finish_succeeded"), *ends)
+        await ending.fetch(sql("attempts/finish_succeeded"), *ends)
         async with control.db.transaction() as other:
             await other.execute("select from job where id = $1 for no key update", job)
             releasing = asyncio.create_task(release(ending, [answer.occurrence], []))

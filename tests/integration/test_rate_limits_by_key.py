@@ -13,12 +13,12 @@ import pytest
 
 from leveret_core.broker.base import Published
 from leveret_core.hints import Hint
-from leveret_core.store.commands import cancel_occurrence, trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.key_limits import KeyLimit, delete_key_limit, put_key_limit
-from leveret_core.store.rate_limits import RateLimit, put_rate_limit
-from leveret_dispatcher.pruner import Pruner
-from leveret_dispatcher.publisher import Publisher
+from leveret_core.store.key_limits.limits import KeyLimit, delete_key_limit, put_key_limit
+from leveret_core.store.occurrences.commands import cancel_occurrence, trigger_job
+from leveret_core.store.rate_limits.limits import RateLimit, put_rate_limit
+from leveret_dispatcher.dispatch.publisher import Publisher
+from leveret_dispatcher.upkeep.pruner import Pruner
 from support.api import Api, running_api
 from support.control import LONG_AGO, Control, finished
 
@@ -32,7 +32,7 @@ async def control(database_url: str) -> AsyncGenerator[Control]:
     made = Control(database)
     yield made
     violations = await made.violations()
-    stray = await database.fetch("key_limits/recover")
+    stray = await database.fetch("key_limits/enqueue_lost")
     await database.stop()
     assert violations == []
     assert stray == [], "nobody stands in line without being in one"
@@ -126,7 +126,7 @@ async def test_each_value_has_a_limit_of_its_own_and_gets_the_rest_as_its_tokens
 async def test_one_with_a_long_backlog_keeps_no_other_waiting(
     control: Control, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leveret_dispatcher.publisher.BATCH", 10)
+    monkeypatch.setattr("leveret_dispatcher.dispatch.publisher.BATCH", 10)
     await runs.add("a" * 50)
     await limit(control, 1, 3600)
     publisher = control.publisher(await control.term())

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from leveret_core.errors import ConfigurationError
 from leveret_core.hints import Hint, Hints
 from leveret_core.redis_clients import hints_client, lock_client
-from leveret_dispatcher.lock import LockUnknown, RedisLock
+from leveret_dispatcher.leadership.lock import LockUnknown, RedisLock
 from support.command_line import run_leveret
 from support.eventually import eventually
 from support.redis import RedisProcess

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from leveret_core.messages import Answer
-from leveret_core.store.commands import Triggered, cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.store.database import Database
-from leveret_dispatcher.pruner import Pruner
+from leveret_core.store.occurrences.commands import Triggered, cancel_occurrence, requeue_occurrence, trigger_job
+from leveret_dispatcher.upkeep.pruner import Pruner
 from support.control import LONG_AGO, Control, finished
 from support.eventually import eventually
 

@@ -27,16 +27,17 @@ from leveret_core.errors import Conflict, TermOver
 from leveret_core.job_definition import JobDefinition
 from leveret_core.messages import Ask, Claim, Doorbell, Event, Finished, Goodbye, Heartbeat, Log, Progress
 from leveret_core.retry import RetryPolicy
-from leveret_core.store import commands, jobs
 from leveret_core.store.database import Database
-from leveret_core.store.liveness import CERTAIN
-from leveret_core.store.scheduled import Wanted, schedule_runs
+from leveret_core.store.jobs import changes as job_changes
+from leveret_core.store.liveness.ownerless import CERTAIN
+from leveret_core.store.occurrences import commands
+from leveret_core.store.planned.runs import Wanted, schedule_runs
 from leveret_core.triggers import Interval
-from leveret_dispatcher.promoter import Promoter
-from leveret_dispatcher.publisher import Publisher
-from leveret_dispatcher.reaper import Reaper
-from leveret_dispatcher.retrier import Retrier
-from leveret_dispatcher.scheduler import Scheduler
+from leveret_dispatcher.dispatch.publisher import Publisher
+from leveret_dispatcher.dispatch.retrier import Retrier
+from leveret_dispatcher.schedule.admitter import Promoter
+from leveret_dispatcher.schedule.scheduler import Scheduler
+from leveret_dispatcher.upkeep.reaper import Reaper
 from support.control import Control
 from support.liveness import everything_ownerless
 from support.model import FINAL, Model, ModelJob, ModelOccurrence, Retry, Word
@@ -173,7 +174,7 @@ class Lives(RuleBasedStateMachine):
             catch_up_window=window,
             **fields,
         )
-        made = self.run(jobs.create_job(self.control.db, definition, actor="test"))
+        made = self.run(job_changes.create_job(self.control.db, definition, actor="test"))
         job = ModelJob(id=made.job_id, start=BEGIN, every=HOUR, window=timedelta(seconds=window), retry=retry, **fields)
         job.next_fire_at = job.tick_after(self.model.now)
         self.model.jobs[job.id] = job
@@ -264,27 +265,27 @@ class Lives(RuleBasedStateMachine):
             sent["payload"] = {"n": sent["payload"]}
         if (every := sent.pop("every", None)) is not None:
             sent["trigger"] = {"kind": "interval", "every": every.total_seconds(), "start_at": BEGIN.isoformat()}
-        edit = jobs.edit_job(self.control.db, job.id, sent, actor="test", version=None, payload_limit=1000)
+        edit = job_changes.edit_job(self.control.db, job.id, sent, actor="test", version=None, payload_limit=1000)
         self.run(edit)
         self.model.edited(job, **changes)
 
     @step(1, when=lambda self: not any(job.paused for job in self._jobs()))
     def pause(self) -> None:
         job = self._pick(self._jobs())
-        self.run(jobs.pause_job(self.control.db, job.id, reason=None, actor="test"))
+        self.run(job_changes.pause_job(self.control.db, job.id, reason=None, actor="test"))
         job.paused, job.next_fire_at = True, None
 
     @step(when=lambda self: any(job.paused for job in self._jobs()))
     def resume(self) -> None:
         job = self._pick([job for job in self._jobs() if job.paused])
-        self.run(jobs.resume_job(self.control.db, job.id, actor="test"))
+        self.run(job_changes.resume_job(self.control.db, job.id, actor="test"))
         job.paused = False
         job.next_fire_at = None if job.used_up else job.tick_after(self.model.now)
 
     @step(1, when=lambda self: len(self._jobs()) > 2)
     def delete(self) -> None:
         job = self._pick(self._jobs())
-        self.run(jobs.delete_job(self.control.db, job.id, actor="test"))
+        self.run(job_changes.delete_job(self.control.db, job.id, actor="test"))
         self.model.deleted(job)
 
     # What time and the term's holder do
@@ -512,7 +513,7 @@ class Lives(RuleBasedStateMachine):
             return
         self._nothing_is_nobodys()
         for job in self._jobs():
-            self.run(jobs.pause_job(self.control.db, job.id, reason=None, actor="test"))
+            self.run(job_changes.pause_job(self.control.db, job.id, reason=None, actor="test"))
             job.paused, job.next_fire_at = True, None
         self.control.exchange.rung.clear()
         for _ in range(40):

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from leveret_core.store.database import Database
-from leveret_dispatcher.commit_listener import CommitListener
+from leveret_dispatcher.schedule.commit_listener import CommitListener
 from support.control import Control
 from support.eventually import eventually
 
@@ -175,7 +175,7 @@ async def test_the_second_of_two_with_one_key_gets_the_first_ones_run_or_its_own
 async def test_the_listener_hears_of_commits_also_after_its_connection_was_lost(
     control: Control, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leveret_dispatcher.commit_listener.RETRY", 0.05)
+    monkeypatch.setattr("leveret_dispatcher.schedule.commit_listener.RETRY", 0.05)
     await control.job(concurrency="allow")
     heard = asyncio.Event()
     listening = asyncio.create_task(CommitListener(control.db.url, heard.set).run())

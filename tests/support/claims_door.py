@@ -10,7 +10,7 @@ from typing import Any
 
 from leveret_core.broker.claims_feed import Asked, ClaimsFeed
 from leveret_core.messages import Reply, encode
-from leveret_dispatcher.claim_desk import ClaimDesk
+from leveret_dispatcher.claims.claim_desk import ClaimDesk
 
 
 class ClaimsDoor:

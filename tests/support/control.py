@@ -16,19 +16,19 @@ from leveret_core.broker.base import Backlog, EventMessage, Published
 from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Answer, Ask, Claim, Claimed, Doorbell, Event, Finished, HandlerInfo, Hello
 from leveret_core.settings import Settings
-from leveret_core.store.creation import Created
 from leveret_core.store.database import Database
-from leveret_dispatcher.backfiller import Backfiller
-from leveret_dispatcher.claim_desk import ClaimDesk
-from leveret_dispatcher.clock import ClockWatch
-from leveret_dispatcher.ingestor import Ingestor
-from leveret_dispatcher.liveness import LivenessChecker
-from leveret_dispatcher.promoter import Promoter
-from leveret_dispatcher.publisher import Publisher
-from leveret_dispatcher.reaper import Reaper
-from leveret_dispatcher.retrier import Retrier
-from leveret_dispatcher.scheduler import Scheduler
-from leveret_dispatcher.term import NAME, Term, boottime
+from leveret_core.store.occurrences.creation import Created
+from leveret_dispatcher.claims.claim_desk import ClaimDesk
+from leveret_dispatcher.dispatch.publisher import Publisher
+from leveret_dispatcher.dispatch.retrier import Retrier
+from leveret_dispatcher.ends.ingestor import Ingestor
+from leveret_dispatcher.leadership.term import NAME, Term, boottime
+from leveret_dispatcher.schedule.admitter import Promoter
+from leveret_dispatcher.schedule.backfiller import Backfiller
+from leveret_dispatcher.schedule.clock import ClockWatch
+from leveret_dispatcher.schedule.scheduler import Scheduler
+from leveret_dispatcher.upkeep.liveness import LivenessChecker
+from leveret_dispatcher.upkeep.reaper import Reaper
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 

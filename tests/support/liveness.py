@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leveret_core.store.database import Database
-from leveret_core.store.liveness import Ownerless, Place, find_ownerless
+from leveret_core.store.liveness.ownerless import Ownerless, Place, find_ownerless
 from support.eventually import eventually
 
 

@@ -12,11 +12,12 @@ from typing import Any
 from leveret_core.errors import Conflict, NotFound
 from leveret_core.job_definition import define
 from leveret_core.messages import Answer, Doorbell, JobError
-from leveret_core.store import commands, jobs
 from leveret_core.store.database import Database
-from leveret_core.store.scheduled import Wanted, schedule_runs
-from leveret_dispatcher.promoter import Promoter
-from leveret_dispatcher.reaper import Reaper
+from leveret_core.store.jobs import changes as job_changes
+from leveret_core.store.occurrences import commands
+from leveret_core.store.planned.runs import Wanted, schedule_runs
+from leveret_dispatcher.schedule.admitter import Promoter
+from leveret_dispatcher.upkeep.reaper import Reaper
 from support.control import Control, finished
 from support.scenarios import LEASE, Seen, SeenJob, Step, Story, plan_of
 
@@ -93,7 +94,9 @@ class ToldToControl:
         )
         self._worker = await self._control.worker()
         for name in self._story.jobs:
-            self._ids[name] = (await jobs.create_job(self._db, define(self._story.definition(name)), actor="test")).job_id
+            self._ids[name] = (
+                await job_changes.create_job(self._db, define(self._story.definition(name)), actor="test")
+            ).job_id
         steps = deque((*self._story.steps, Step(self._story.until, "end")))
         while True:
             await self._settle()
@@ -130,7 +133,7 @@ class ToldToControl:
         before = len(self._control.exchange.rung)
         while (due := await self._db.fetchval("schedule/next_due")) is not None and due <= 0:
             await self._scheduler.run_once()
-        while (due := await self._db.fetchval("scheduled/next_due")) is not None and due <= 0:
+        while (due := await self._db.fetchval("planned/next_due")) is not None and due <= 0:
             await self._promoter.run_once()
         # At one moment in any order: what is skipped says in which state its blocker was, and the kit does this last, too.
         await self._retrier.run_once()
@@ -209,9 +212,9 @@ class ToldToControl:
                 with contextlib.suppress(Conflict, NotFound):
                     await commands.requeue_occurrence(self._db, await self._latest(job), payload=body, actor="test")
             case "pause":
-                await jobs.pause_job(self._db, job, reason="as planned", actor="test")
+                await job_changes.pause_job(self._db, job, reason="as planned", actor="test")
             case "resume":
-                await jobs.resume_job(self._db, job, actor="test")
+                await job_changes.resume_job(self._db, job, actor="test")
             case "down":
                 self._dispatching = False
             case "up":

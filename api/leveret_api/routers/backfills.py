@@ -15,7 +15,8 @@ from leveret_api.schemas.backfills import Backfill, BackfillCancelRequest, Backf
 from leveret_api.schemas.texts import Text
 from leveret_api.services import Services, ServicesDep
 from leveret_core.hints import Hint
-from leveret_core.store import backfills, jobs
+from leveret_core.store.backfills import commands as backfills
+from leveret_core.store.jobs.refs import job_ref, resolve_job
 
 router = APIRouter(prefix="/api/v1", tags=["backfills"])
 
@@ -51,7 +52,7 @@ async def list_backfills_of_job(
     ref: JobRefDep, services: ServicesDep, state: BackfillState = None, limit: Limit = 50, cursor: Cursor = None
 ) -> BackfillPage:
     """List the backfills of a job, newest first."""
-    return await _page(services, await jobs.resolve_job(services.database, ref), state, limit, cursor)
+    return await _page(services, await resolve_job(services.database, ref), state, limit, cursor)
 
 
 @router.get("/backfills", operation_id="listBackfills", responses=refusals(404))
@@ -63,8 +64,8 @@ async def list_backfills(
     cursor: Cursor = None,
 ) -> BackfillPage:
     """List backfills, newest first."""
-    ref = None if job is None else jobs.job_ref(job)
-    job_id = await jobs.resolve_job(services.database, ref) if isinstance(ref, str) else ref
+    ref = None if job is None else job_ref(job)
+    job_id = await resolve_job(services.database, ref) if isinstance(ref, str) else ref
     return await _page(services, job_id, state, limit, cursor)
 
 

@@ -12,7 +12,7 @@ from leveret_api.openapi import refusals
 from leveret_api.routers.parameters import Cursor, Limit
 from leveret_api.schemas.dead_events import DeadEvent, DeadEventBytes, DeadEventPage
 from leveret_api.services import ServicesDep
-from leveret_core.store import dead_events
+from leveret_core.store.dead_events import quarantine
 
 router = APIRouter(prefix="/api/v1/dead-events", tags=["dead events"])
 
@@ -28,7 +28,7 @@ async def list_dead_events(
     cursor: Cursor = None,
 ) -> DeadEventPage:
     """List what workers sent and nobody could apply, newest first."""
-    page = await dead_events.list_dead_events(
+    page = await quarantine.list_dead_events(
         services.database, worker=worker, occurrence=occurrence, below=decode_cursor(cursor), limit=limit
     )
     return DeadEventPage(items=[DeadEvent.of(row) for row in page.rows], next_cursor=encode_cursor(page.next))
@@ -37,10 +37,10 @@ async def list_dead_events(
 @router.get("/{id}", operation_id="getDeadEvent", responses=refusals(404))
 async def read_dead_event(dead_event_id: DeadEventId, services: ServicesDep) -> DeadEventBytes:
     """Read one with its bytes."""
-    return DeadEventBytes.of(await dead_events.read_dead_event(services.database, dead_event_id))
+    return DeadEventBytes.of(await quarantine.read_dead_event(services.database, dead_event_id))
 
 
 @router.delete("/{id}", status_code=204, operation_id="discardDeadEvent", responses=refusals(404))
 async def discard_dead_event(dead_event_id: DeadEventId, services: ServicesDep) -> None:
     """Discard one that has been looked at. Nothing else changes by it."""
-    await dead_events.discard_dead_event(services.database, dead_event_id)
+    await quarantine.discard_dead_event(services.database, dead_event_id)

@@ -27,7 +27,8 @@ from leveret_api.services import Services, ServicesDep
 from leveret_core.errors import InvalidInput
 from leveret_core.hints import Hint
 from leveret_core.payload_edits import payload_editor
-from leveret_core.store import dead_letters, jobs
+from leveret_core.store.dead_letters import commands as dead_letters
+from leveret_core.store.jobs.refs import job_ref, resolve_job
 
 router = APIRouter(prefix="/api/v1/dead-letters", tags=["dead letters"])
 
@@ -98,8 +99,8 @@ async def _choice(services: Services, filter: DeadLetterFilter | None, ids: Sequ
 
 
 async def _filter(services: Services, given: DeadLetterFilter) -> dead_letters.DeadLetterFilter:
-    ref = jobs.job_ref(given.job) if isinstance(given.job, str) else given.job
-    job_id = await jobs.resolve_job(services.database, ref) if isinstance(ref, str) else ref
+    ref = job_ref(given.job) if isinstance(given.job, str) else given.job
+    job_id = await resolve_job(services.database, ref) if isinstance(ref, str) else ref
     if job_id is not None and not 0 < job_id < 2**63:
         raise InvalidInput.at("job", "is not an id of a job")
     since, until = instant("since", given.since), instant("until", given.until)

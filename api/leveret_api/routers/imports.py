@@ -12,7 +12,7 @@ from leveret_api.schemas.imports import ImportedJob, ImportRequest, ImportResult
 from leveret_api.services import Services, ServicesDep
 from leveret_core.errors import InvalidInput
 from leveret_core.job_definition import define
-from leveret_core.store.imports import Wanted, import_jobs
+from leveret_core.store.imports.sources import Wanted, import_jobs
 from leveret_core.triggers import encode
 
 router = APIRouter(prefix="/api/v1/imports", tags=["jobs"])

@@ -29,10 +29,14 @@ from leveret_core import triggers
 from leveret_core.errors import Conflict, InvalidInput
 from leveret_core.hints import Hint
 from leveret_core.payload import encode_payload
-from leveret_core.store import commands, jobs, reads
-from leveret_core.store.jobs import Change, VersionMismatch
-from leveret_core.store.reads import JobFilter
-from leveret_core.store.scheduled import schedule_runs
+from leveret_core.store.jobs import changes as job_changes
+from leveret_core.store.jobs.changes import Change, VersionMismatch
+from leveret_core.store.jobs.refs import resolve_job
+from leveret_core.store.occurrences import commands
+from leveret_core.store.planned.runs import schedule_runs
+from leveret_core.store.reads import jobs as job_reads
+from leveret_core.store.reads import occurrences as occurrence_reads
+from leveret_core.store.reads.jobs import JobFilter
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 
@@ -42,7 +46,7 @@ async def create_job(body: JobCreate, services: ServicesDep, response: Response)
     """Create a job. It is due from now on, never for the past."""
     definition = body.definition(services.settings.payload_limit)
     await check_definition(services, definition)
-    change = await jobs.create_job(services.database, definition, actor=ACTOR)
+    change = await job_changes.create_job(services.database, definition, actor=ACTOR)
     return await _changed(services, change, response)
 
 
@@ -67,14 +71,14 @@ async def list_jobs(
         served=served,
         served_types=serving.expression if served is not None else "",
     )
-    page = await reads.list_jobs(services.database, which, below=decode_cursor(cursor), limit=limit)
+    page = await job_reads.list_jobs(services.database, which, below=decode_cursor(cursor), limit=limit)
     return JobPage(items=[Job.of(row, serving) for row in page.rows], next_cursor=encode_cursor(page.next))
 
 
 @router.get("/{ref}", operation_id="getJob", responses=refusals(404))
 async def read_job(ref: JobRefDep, services: ServicesDep, response: Response) -> Job:
     """Read a job."""
-    return await _job(services, await jobs.resolve_job(services.database, ref), response)
+    return await _job(services, await resolve_job(services.database, ref), response)
 
 
 @router.put(
@@ -92,7 +96,7 @@ async def put_job(
     """Make the job of this name be as defined, whether it exists or not. The same again changes nothing."""
     definition = body.definition(name, services.settings.payload_limit)
     await check_definition(services, definition)
-    change = await jobs.put_job(services.database, definition, actor=ACTOR, version=if_match)
+    change = await job_changes.put_job(services.database, definition, actor=ACTOR, version=if_match)
     return await _changed(services, change, response)
 
 
@@ -102,7 +106,7 @@ async def edit_job(ref: JobRefDep, body: JobPatch, services: ServicesDep, if_mat
     changes = body.changes()
     await check_changes(services, ref, changes)
     try:
-        change = await jobs.edit_job(
+        change = await job_changes.edit_job(
             services.database,
             ref,
             changes,
@@ -120,7 +124,7 @@ async def edit_job(ref: JobRefDep, body: JobPatch, services: ServicesDep, if_mat
 @router.delete("/{ref}", status_code=204, operation_id="deleteJob", responses=refusals(404, 412))
 async def delete_job(ref: JobRefDep, services: ServicesDep, if_match: IfMatch) -> Answer:
     """Delete a job. Its name is free, what has not begun is cancelled, what runs finishes, its history stays."""
-    change = await jobs.delete_job(services.database, ref, actor=ACTOR, version=if_match)
+    change = await job_changes.delete_job(services.database, ref, actor=ACTOR, version=if_match)
     services.job_changed(change.job_id, occurrences=change.moved)
     return Answer(status_code=204)
 
@@ -145,7 +149,7 @@ async def trigger_job(
     The job's concurrency policy holds as soon as the run is due: it may have to wait, or be skipped.
     """
     body = body or TriggerRequest()
-    job_id = await jobs.resolve_job(services.database, ref)
+    job_id = await resolve_job(services.database, ref)
     wanted = wanted_run(services, job_id, body)
     key = wanted.idempotency_key
     header = checked_key(idempotency_key, "Idempotency-Key")
@@ -173,13 +177,13 @@ async def trigger_job(
 async def pause_job(ref: JobRefDep, services: ServicesDep, response: Response, body: PauseRequest | None = None) -> Job:
     """Stop a job from being due. It can still be triggered."""
     reason = body.reason if body else None
-    return await _changed(services, await jobs.pause_job(services.database, ref, reason=reason, actor=ACTOR), response)
+    return await _changed(services, await job_changes.pause_job(services.database, ref, reason=reason, actor=ACTOR), response)
 
 
 @router.post("/{ref}/resume", operation_id="resumeJob", responses=refusals(404))
 async def resume_job(ref: JobRefDep, services: ServicesDep, response: Response) -> Job:
     """Let a paused job be due again, from now on; what it missed while paused does not run."""
-    return await _changed(services, await jobs.resume_job(services.database, ref, actor=ACTOR), response)
+    return await _changed(services, await job_changes.resume_job(services.database, ref, actor=ACTOR), response)
 
 
 @router.get("/{ref}/next", operation_id="nextFireTimes", responses=refusals(404))
@@ -192,7 +196,7 @@ async def next_fire_times(
     ] = None,
 ) -> FireTimes:
     """When a job will be due; for a paused one, when it would be."""
-    row = await reads.get_job(services.database, await jobs.resolve_job(services.database, ref))
+    row = await job_reads.get_job(services.database, await resolve_job(services.database, ref))
     job = Job.of(row, await services.served.get())
     left = count if job.max_runs is None else max(0, min(count, job.max_runs - job.runs))
     trigger = triggers.load(job.trigger.model_dump())
@@ -210,7 +214,7 @@ async def occurrence_made(services: Services, occurrence_id: int, response: Resp
     """The answer to a request that made an occurrence, or found the one that an earlier request made."""
     if created:
         services.occurrence_changed(occurrence_id)
-    row, _ = await reads.get_occurrence(services.database, occurrence_id)
+    row, _ = await occurrence_reads.get_occurrence(services.database, occurrence_id)
     response.status_code = 202 if created else 200
     response.headers["Location"] = f"/api/v1/occurrences/{occurrence_id}"
     return Occurrence.of(row)
@@ -226,6 +230,6 @@ async def _changed(services: Services, change: Change, response: Response) -> Jo
 
 
 async def _job(services: Services, job_id: int, response: Response) -> Job:
-    row = await reads.get_job(services.database, job_id)
+    row = await job_reads.get_job(services.database, job_id)
     tag(response, row["version"])
     return Job.of(row, await services.served.get())

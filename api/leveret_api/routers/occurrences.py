@@ -39,8 +39,11 @@ from leveret_api.services import ServicesDep
 from leveret_api.waiting import waits_for
 from leveret_core.patterns import check_pattern
 from leveret_core.states import State
-from leveret_core.store import commands, jobs, reads
-from leveret_core.store.reads import EndKey, OccurrenceFilter, Page
+from leveret_core.store.jobs.refs import job_ref, resolve_job
+from leveret_core.store.occurrences import commands
+from leveret_core.store.reads import occurrences as occurrence_reads
+from leveret_core.store.reads.occurrences import OccurrenceFilter
+from leveret_core.store.reads.pages import EndKey, Page
 
 router = APIRouter(prefix="/api/v1/occurrences", tags=["occurrences"])
 
@@ -74,23 +77,25 @@ async def list_occurrences(
         until=instant("until", until),
     )
     db = services.database
-    ref = None if job is None else jobs.job_ref(job)
-    job_id = await jobs.resolve_job(db, ref) if isinstance(ref, str) else ref
+    ref = None if job is None else job_ref(job)
+    job_id = await resolve_job(db, ref) if isinstance(ref, str) else ref
     if backfill is not None:
         below = decode_cursor(cursor)
-        return _page(await reads.list_occurrences_of_backfill(db, backfill, which, job_id=job_id, below=below, limit=limit))
+        return _page(
+            await occurrence_reads.list_occurrences_of_backfill(db, backfill, which, job_id=job_id, below=below, limit=limit)
+        )
     if job_id is None and which.by_end:
-        return _page(await reads.list_occurrences_ended(db, which, below=decode_end_cursor(cursor), limit=limit))
+        return _page(await occurrence_reads.list_occurrences_ended(db, which, below=decode_end_cursor(cursor), limit=limit))
     if job_id is None:
-        return _page(await reads.list_occurrences(db, which, below=decode_cursor(cursor), limit=limit))
+        return _page(await occurrence_reads.list_occurrences(db, which, below=decode_cursor(cursor), limit=limit))
     before = decode_time_cursor(cursor)
-    return _page(await reads.list_occurrences_of(db, job_id, which, below=before, limit=limit))
+    return _page(await occurrence_reads.list_occurrences_of(db, job_id, which, below=before, limit=limit))
 
 
 @router.get("/{id}", operation_id="getOccurrence", responses=refusals(404))
 async def read_occurrence(occurrence_id: OccurrenceId, services: ServicesDep) -> OccurrenceDetail:
     """Read an occurrence: its payload, result, error and attempts."""
-    row, attempts = await reads.get_occurrence(services.database, occurrence_id)
+    row, attempts = await occurrence_reads.get_occurrence(services.database, occurrence_id)
     return OccurrenceDetail.detail(row, attempts, await waits_for(services, row))
 
 
@@ -105,7 +110,7 @@ async def read_logs(
     limit: Limit = 200,
 ) -> LogPage:
     """Read what an occurrence logged, oldest first."""
-    rows = await reads.list_logs(services.database, occurrence_id, after=decode_log_cursor(after), limit=limit)
+    rows = await occurrence_reads.list_logs(services.database, occurrence_id, after=decode_log_cursor(after), limit=limit)
     more = len(rows) > limit
     rows = rows[:limit]
     return LogPage.of(rows, encode_log_cursor(rows[-1]["attempt"], rows[-1]["seq"]) if more else None)
@@ -146,7 +151,7 @@ async def cancel_occurrence(
     if cancellation.tell is not None:
         await services.tell(cancellation.tell)
     services.occurrence_changed(occurrence_id)
-    row, _ = await reads.get_occurrence(services.database, occurrence_id)
+    row, _ = await occurrence_reads.get_occurrence(services.database, occurrence_id)
     return Occurrence.of(row)
 
 

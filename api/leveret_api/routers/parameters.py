@@ -12,8 +12,8 @@ from pydantic import Field
 from leveret_api.cursors import CURSOR
 from leveret_api.schemas.texts import Text
 from leveret_core.errors import InvalidInput
-from leveret_core.store.jobs import JobRef, job_ref
-from leveret_core.store.reads import MAX_LIMIT
+from leveret_core.store.jobs.refs import JobRef, job_ref
+from leveret_core.store.reads.pages import MAX_LIMIT
 
 _ETAG = r'^(\*|[0-9]{1,9}|(W/)?"[0-9]{1,9}")$'
 _NUMBER = re.compile(r"[0-9]+")

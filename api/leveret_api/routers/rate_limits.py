@@ -14,7 +14,8 @@ from leveret_api.schemas.rate_limits import KeyLimit, KeyLimitPut, RateLimit, Ra
 from leveret_api.schemas.texts import Text
 from leveret_api.services import ServicesDep
 from leveret_core.hints import Hint
-from leveret_core.store import key_limits, rate_limits
+from leveret_core.store.key_limits import limits as key_limits
+from leveret_core.store.rate_limits import limits as rate_limits
 
 router = APIRouter(prefix="/api/v1/rate-limits", tags=["rate limits"])
 

@@ -17,9 +17,9 @@ from leveret_api.schemas.system import Alive, Dispatcher, Health, Overview, Serv
 from leveret_api.schemas.types import JobTypeList
 from leveret_api.services import ServicesDep
 from leveret_api.status import Status
-from leveret_core.store import reads
-from leveret_core.store.drain import drain_worker as drain
 from leveret_core.store.errors import is_unavailable
+from leveret_core.store.reads import workers as worker_reads
+from leveret_core.store.workers.drain import drain_worker as drain
 
 router = APIRouter(tags=["system"])
 
@@ -27,13 +27,13 @@ router = APIRouter(tags=["system"])
 @router.get("/api/v1/workers", operation_id="listWorkers")
 async def list_workers(services: ServicesDep) -> WorkerList:
     """List workers: those that live, and those that went within the last hour."""
-    return WorkerList(items=[Worker.of(row) for row in await reads.list_workers(services.database)])
+    return WorkerList(items=[Worker.of(row) for row in await worker_reads.list_workers(services.database)])
 
 
 @router.get("/api/v1/workers/{id}", operation_id="getWorker", responses=refusals(404))
 async def read_worker(worker_id: Annotated[UUID, Path(alias="id")], services: ServicesDep) -> WorkerDetails:
     """Read a worker, with what it got wrong: requests that were refused, and events that were set aside."""
-    return WorkerDetails.told(*await reads.get_worker(services.database, worker_id))
+    return WorkerDetails.told(*await worker_reads.get_worker(services.database, worker_id))
 
 
 @router.get("/api/v1/types", operation_id="listTypes")

@@ -13,9 +13,9 @@ from leveret_api.services import Services, ServicesDep
 from leveret_core.errors import InvalidInput, Problem
 from leveret_core.hints import Hint
 from leveret_core.payload import encode_payload, text_problem
-from leveret_core.store import reads
-from leveret_core.store.jobs import JobRef, job_ref
-from leveret_core.store.scheduled import Wanted, parse_at, schedule_runs
+from leveret_core.store.jobs.refs import JobRef, job_ref
+from leveret_core.store.planned.runs import Wanted, parse_at, schedule_runs
+from leveret_core.store.reads import occurrences as occurrence_reads
 
 router = APIRouter(prefix="/api/v1/triggers", tags=["jobs"])
 
@@ -46,7 +46,10 @@ async def trigger_jobs(body: BulkTriggerRequest, services: ServicesDep) -> Trigg
     if created:
         services.hints.send(Hint("occurrences", tuple(created)))
         services.hints.send(Hint("scheduled"))
-    rows = {row["id"]: row for row in await reads.get_occurrences(services.database, [each.occurrence_id for each in found])}
+    rows = {
+        row["id"]: row
+        for row in await occurrence_reads.get_occurrences(services.database, [each.occurrence_id for each in found])
+    }
     occurrences = {id_: Occurrence.of(row) for id_, row in rows.items()}
     return TriggeredList(items=[occurrences[each.occurrence_id] for each in found], created=len(created))
 

@@ -12,7 +12,7 @@ from pydantic.config import JsonDict
 
 from leveret_api.schemas.occurrences import AttemptError, Occurrence
 from leveret_api.schemas.texts import Part, Reason
-from leveret_core.store.dead_letters import COUNTED, MAX_AT_ONCE
+from leveret_core.store.dead_letters.commands import COUNTED, MAX_AT_ONCE
 
 Id = Annotated[int, Field(ge=1, lt=2**63)]
 JobId = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": 2**63 - 1})]

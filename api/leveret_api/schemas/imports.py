@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from leveret_core.store.imports import Imported
+from leveret_core.store.imports.sources import Imported
 from leveret_core.triggers import describe
 
 

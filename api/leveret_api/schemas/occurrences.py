@@ -14,7 +14,7 @@ from pydantic.config import JsonDict
 
 from leveret_api.schemas.texts import IdempotencyKey, Reason
 from leveret_core.states import State
-from leveret_core.store.scheduled import MAX_DELAY, MAX_RUNS
+from leveret_core.store.planned.runs import MAX_DELAY, MAX_RUNS
 
 MAX_ERROR_TYPE, MAX_ERROR_LINE = 200, 300
 """Characters of an error's type and of its first line, in lists."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from leveret_core.job_rules import MAX_PATH
-from leveret_core.store.rate_limits import MAX_COUNT, MAX_PER, MIN_PER
+from leveret_core.store.rate_limits.limits import MAX_COUNT, MAX_PER, MIN_PER
 
 
 class RateLimitPut(BaseModel):

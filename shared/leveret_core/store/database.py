@@ -36,8 +36,8 @@ CLOSE_TIMEOUT = 2.0
 
 @cache
 def sql(name: str) -> str:
-    """The statement in `sql/<name>.sql`, e.g. `sql("occurrences/claim")`."""
-    return files("leveret_core.store").joinpath(f"sql/{name}.sql").read_text(encoding="utf-8")
+    """The statement in `<name>.sql` beside the module that uses it, e.g. `sql("attempts/claim")`."""
+    return files("leveret_core.store").joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
 class Database:
@@ -164,7 +164,7 @@ class Database:
             await transaction.commit()
 
     async def fetch(self, name: str, *args: object, timeout: float = QUERY_TIMEOUT) -> list[asyncpg.Record]:
-        """All rows of the statement `name` (a path below `sql/`), within `timeout` seconds plus the wait for a connection."""
+        """All rows of the statement `name` (`folder/file`), within `timeout` seconds plus the wait for a connection."""
         async with self.connection() as connection:
             return await connection.fetch(sql(name), *args, timeout=timeout)
 

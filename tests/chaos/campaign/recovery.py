@@ -14,7 +14,7 @@ from chaos.campaign.jobs import PULSE
 from chaos.campaign.parts import boottime
 from chaos.campaign.stack import Stack
 from chaos.campaign.witness import Witness
-from leveret_dispatcher.lock import KEY
+from leveret_dispatcher.leadership.lock import KEY
 
 TOO_LONG = 90.0
 """Seconds after which nobody waits any longer for what has not recovered; the next fault comes all the same."""

@@ -16,7 +16,7 @@ from chaos.campaign.jobs import EXIT_CODE, Load, Planned
 from chaos.campaign.parts import Part
 from chaos.campaign.witness import Key, Run, Witness
 from leveret_core import states, topology
-from leveret_dispatcher import watchdog
+from leveret_dispatcher.leadership import watchdog
 
 SLACK = timedelta(seconds=45)
 """How far the first and the last fire time of a job may be from the beginning and the end of the campaign."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leveret_dispatcher.backfiller import next_stretch
+from leveret_dispatcher.schedule.backfiller import next_stretch
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from leveret_core.hints import Hints
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
 from leveret_dispatcher.dispatcher import Dispatcher
-from leveret_dispatcher.term import Term, boottime
+from leveret_dispatcher.leadership.term import Term, boottime
 from support.control import Exchange
 
 

@@ -18,13 +18,13 @@ from leveret_core.hints import CHANNEL, Hint, Hints
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
 from leveret_core.supervision import Supervisor
-from leveret_dispatcher import commit_listener
 from leveret_dispatcher import dispatcher as dispatcher_module
-from leveret_dispatcher.candidate import Candidate
-from leveret_dispatcher.commit_listener import CommitListener
 from leveret_dispatcher.dispatcher import Dispatcher
-from leveret_dispatcher.lock import RedisLock
-from leveret_dispatcher.term import Term, boottime
+from leveret_dispatcher.leadership.candidate import Candidate
+from leveret_dispatcher.leadership.lock import RedisLock
+from leveret_dispatcher.leadership.term import Term, boottime
+from leveret_dispatcher.schedule import commit_listener
+from leveret_dispatcher.schedule.commit_listener import CommitListener
 from support.control import Exchange
 from support.eventually import eventually
 

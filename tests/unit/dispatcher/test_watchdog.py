@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from leveret_dispatcher import watchdog as module
-from leveret_dispatcher.watchdog import Watchdog
+from leveret_dispatcher.leadership import watchdog as module
+from leveret_dispatcher.leadership.watchdog import Watchdog
 
 
 async def test_a_blocked_loop_ends_the_process() -> None:

@@ -35,7 +35,7 @@ def configure(level: str, log_format: str) -> None:
 
 
 class ConsoleFormatter(logging.Formatter):
-    """`15:06:18.193 INFO leveret_dispatcher.candidate: took the term  epoch=4`, the time in UTC.
+    """`15:06:18.193 INFO leveret_dispatcher.leadership.candidate: took the term  epoch=4`, the time in UTC.
 
     Args:
         colors: whether to colour what is not ordinary.

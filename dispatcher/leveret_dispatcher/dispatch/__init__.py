@@ -1,0 +1,1 @@
+"""What goes to the broker, at first and again."""

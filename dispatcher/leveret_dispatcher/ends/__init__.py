@@ -1,0 +1,1 @@
+"""What workers report: logs, progress and the ends of attempts."""

@@ -1,0 +1,1 @@
+"""Who dispatches: the lock, the term and its candidates."""

@@ -1,0 +1,1 @@
+"""What is due: ticks, planned runs and backfills."""

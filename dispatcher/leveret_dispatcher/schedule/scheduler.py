@@ -1,0 +1,241 @@
+"""Turns due jobs into occurrences: once each, in one short transaction under the term's epoch."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from leveret_core.failpoints import reach
+from leveret_core.messages import Doorbell
+from leveret_core.planning import CATCH_UP_LIMIT, ON_TIME, DueJob, Plan, plan
+from leveret_core.policy import JobLoad
+from leveret_core.states import State
+from leveret_core.store.database import Connection, columns, sql
+from leveret_core.store.occurrences.creation import Created, Limits, Planned, create, load_jobs
+from leveret_core.triggers import Trigger, fire_delay, load_json
+from leveret_dispatcher.leadership.term import Term
+
+log = logging.getLogger(__name__)
+
+BUSY_RETRY = (0.002, 0.05)
+"""Seconds until the next look at due jobs that another transaction has locked: the first and the longest pause."""
+
+GATHER = 0.005
+"""Seconds in which jobs that become due one after the other come together for one transaction."""
+
+STANDSTILL = timedelta(seconds=2)
+"""A tick that is later than this tells that nobody dispatched, or nobody could, for a while."""
+PATIENCE = 3.0
+"""Seconds after which the ends of runs that workers told during a standstill should be in the tables."""
+HELD_BACK_PAUSE = 0.2
+"""Seconds between looks at ticks that wait for that."""
+
+DECISION_TIME = 0.5
+"""Seconds one transaction spends on deciding: Postgres ends one that is idle for long, and whoever is due meanwhile waits."""
+MAX_PLANNED = 5_000
+"""Occurrences one transaction creates, about; after an outage each of many jobs may have hundreds."""
+
+
+@dataclass(frozen=True)
+class _Decision:
+    row: asyncpg.Record
+    trigger: Trigger
+    plan: Plan
+
+    @property
+    def behind(self) -> bool:
+        """Whether ticks are left that were due before now: the next step goes on with the same outage."""
+        return self.plan.next_fire_at is not None and self.plan.next_fire_at <= self.row["now"]
+
+
+class Scheduler:
+    """Creates the occurrences of due jobs.
+
+    Args:
+        term: whose epoch fences every transaction.
+        batch: due jobs handled in one transaction, at most.
+        ring_timeout: seconds after which the sweeper rings a doorbell that this scheduler was going to ring.
+        room: how many more doorbells of a type the broker should get.
+        ring: takes the doorbells of what was committed, without waiting.
+        changed: takes what was created.
+        catch_up_limit: late ticks of a job that run with `catch_up="all"`, at most.
+        patience: seconds after a standstill in which a late tick is not skipped for what may have ended meanwhile.
+    """
+
+    def __init__(
+        self,
+        term: Term,
+        *,
+        batch: int,
+        ring_timeout: float,
+        room: Callable[[str], int],
+        ring: Callable[[Sequence[Doorbell]], None],
+        changed: Callable[[Sequence[Created]], None],
+        catch_up_limit: int = CATCH_UP_LIMIT,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._term = term
+        self._batch = batch
+        self._ring_timeout = ring_timeout
+        self._room = room
+        self._ring = ring
+        self._changed = changed
+        self._catch_up_limit = catch_up_limit
+        self._patience = patience
+        self._patient_until = 0.0
+        self._in_time = True
+        self._held_back = False
+        self._busy = BUSY_RETRY[0]
+
+    async def run_once(self) -> float | None:
+        """Handle one batch of due jobs; returns the seconds until the next is due, None when none is planned."""
+        async with self._term.transaction() as connection:
+            rows = await connection.fetch(sql("schedule/due"), self._batch)
+            self._notice_standstill(rows)
+            created = await self._handle(connection, rows) if rows else []
+        if created:
+            reach("after_create_commit")
+        doorbells = [Doorbell(occurrence=c.id, attempt=1, type=c.type) for c in created if c.rung]
+        if doorbells:
+            self._ring(doorbells)
+        if created:
+            log.debug("scheduler: %d occurrences of %d jobs created", len(created), len(rows))
+            self._changed(created)
+        if self._held_back:
+            return HELD_BACK_PAUSE
+        if len(rows) == self._batch:
+            return 0.0
+        seconds: float | None = await self._term.database.fetchval("schedule/next_due")
+        if seconds is None:
+            return None
+        if rows or seconds > 0:
+            self._busy = BUSY_RETRY[0]
+            # The rest of a longer outage follows at once.
+            return 0.0 if seconds < -ON_TIME.total_seconds() else max(seconds, GATHER)
+        # It became due after the look, or its row is locked.
+        pause, self._busy = self._busy, min(self._busy * 2, BUSY_RETRY[1])
+        return pause
+
+    def _notice_standstill(self, rows: Sequence[asyncpg.Record]) -> None:
+        self._held_back = False
+        in_time = not rows or rows[0]["now"] - rows[0]["next_fire_at"] <= STANDSTILL
+        if self._in_time and not in_time:
+            self._patient_until = time.monotonic() + self._patience
+        self._in_time = in_time
+
+    async def _handle(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Created]:
+        reach("before_create")
+        limits: dict[int, Limits] = {r["id"]: (r["concurrency"], r["max_concurrent"], r["max_waiting"], r["key"]) for r in rows}
+        loads = await load_jobs(connection, limits)
+        decisions: list[_Decision] = []
+        wanted, enough = 0, time.monotonic() + DECISION_TIME
+        for row in rows:
+            if decisions and (wanted >= MAX_PLANNED or time.monotonic() > enough):
+                # The others are still due, and come next.
+                break
+            try:
+                if self._too_early(row, loads[row["id"]]):
+                    self._held_back = True
+                    continue
+                decisions.append(_decide(row, loads[row["id"]].together, self._catch_up_limit))
+                wanted += len(decisions[-1].plan.fire)
+            except Exception as error:
+                # A trigger that cannot be evaluated was refused at the edge; should one slip through, it stops only itself.
+                log.exception("scheduler: job %d is set aside, its trigger cannot be evaluated", row["id"])
+                reason = f"its trigger cannot be evaluated: {error}"
+                await connection.execute(sql("schedule/pause_invalid"), row["id"], reason)
+        added_to = await self._add_to_missed(connection, decisions)
+        planned = self._planned(decisions, added_to)
+        created = await create(connection, planned, loads, self._term.epoch)
+        # Not those that there are already, after the clock was set back.
+        fired = Counter(c.job_id for c in created if c.state is not State.MISSED)
+        missed = {c.job_id: c.id for c in created if c.state is State.MISSED}
+        steps = [
+            (
+                d.row["id"],
+                d.plan.next_fire_at,
+                d.plan.fire[-1] if d.plan.fire else None,
+                fired[d.row["id"]],
+                missed.get(d.row["id"], d.row["missed_id"]) if d.behind else None,
+            )
+            for d in decisions
+        ]
+        await connection.execute(sql("schedule/advance"), *columns(steps, 5))
+        reach("in_create_tx")
+        return created
+
+    async def _add_to_missed(self, connection: Connection, decisions: Sequence[_Decision]) -> set[int]:
+        """Add missed ticks to the record that this outage of their job has already; returns the ids of these jobs."""
+        rows = [
+            (d.row["missed_id"], d.plan.missed[0], d.plan.missed[2], self._too_late(d.row))
+            for d in decisions
+            if d.plan.missed and d.row["missed_id"] is not None
+        ]
+        if not rows:
+            return set()
+        return {row["job_id"] for row in await connection.fetch(sql("schedule/add_to_missed"), *columns(rows, 4))}
+
+    def _too_early(self, row: asyncpg.Record, load: JobLoad) -> bool:
+        """Whether it would give way to what may have ended: after a standstill the ends of runs are heard of late, too."""
+        return (
+            load.concurrency == "skip"
+            and load.room == 0
+            and row["now"] - row["next_fire_at"] > STANDSTILL
+            and time.monotonic() < self._patient_until
+        )
+
+    def _too_late(self, row: asyncpg.Record) -> str:
+        catch_up = row["catch_up"]
+        newer = ", or gave way to newer ones" if row["concurrency"] == "skip" and catch_up != "none" else ""
+        newest = f", or were not among the newest {self._catch_up_limit}" if catch_up == "all" else ""
+        return f"came too late for catch_up={catch_up}{newest}{newer}"
+
+    def _planned(self, decisions: Sequence[_Decision], added_to: Set[int]) -> list[Planned]:
+        planned: list[Planned] = []
+        left: dict[str, int] = {}
+        for d in decisions:
+            job_id, now, kind = d.row["id"], d.row["now"], d.row["type"]
+            if d.plan.missed and job_id not in added_to:
+                count, first, last = d.plan.missed
+                reason = f"{count} tick{'s' * (count != 1)} {self._too_late(d.row)}"
+                planned.append(Planned(job_id=job_id, scheduled_for=first, origin="schedule", missed=(count, last, reason)))
+            for tick in d.plan.fire:
+                delay = fire_delay(d.trigger, job_id, tick) - (now - tick).total_seconds()
+                if delay > 0:
+                    planned.append(Planned(job_id=job_id, scheduled_for=tick, origin="schedule", ring_in=delay))
+                    continue
+                if kind not in left:
+                    left[kind] = self._room(kind)
+                rung = left[kind] > 0
+                left[kind] -= 1
+                planned.append(
+                    Planned(
+                        job_id=job_id,
+                        scheduled_for=tick,
+                        origin="schedule",
+                        ring_in=self._ring_timeout if rung else None,
+                        rung=rung,
+                    )
+                )
+        return planned
+
+
+def _decide(row: asyncpg.Record, together: int | None, catch_up_limit: int) -> _Decision:
+    trigger = load_json(row["trigger"])
+    now: datetime = row["now"]
+    due = DueJob(
+        trigger=trigger,
+        next_fire_at=row["next_fire_at"],
+        catch_up=row["catch_up"],
+        catch_up_window=timedelta(seconds=row["catch_up_window"]),
+        runs_left=None if row["max_runs"] is None else max(0, row["max_runs"] - row["runs"]),
+        catch_up_limit=catch_up_limit,
+        together=together,
+    )
+    return _Decision(row, trigger, plan(due, now))

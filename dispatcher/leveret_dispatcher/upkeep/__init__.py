@@ -1,0 +1,1 @@
+"""What is lost, past its time or without an owner."""

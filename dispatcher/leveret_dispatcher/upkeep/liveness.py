@@ -1,0 +1,95 @@
+"""Looks once a minute for what nobody is responsible for, says so, and mends what can be mended safely."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from leveret_core.store.database import columns, sql
+from leveret_core.store.liveness.ownerless import CERTAIN, Ownerless, Place, examples, find_ownerless
+from leveret_core.store.slots.holders import promote
+from leveret_dispatcher.ends.settlement import Ending, Settled, settle
+from leveret_dispatcher.leadership.term import Term
+
+log = logging.getLogger(__name__)
+
+LATE = 60.0
+"""Seconds by which what is due may be late without a word."""
+
+_NEEDS_BROKER = frozenset({"lease", "timeout", "ring", "unrung"})
+"""Kinds that say nothing while RabbitMQ is away: all of them wait for it."""
+
+
+class LivenessChecker:
+    """Finds what is not over and has nobody who is responsible for it. There should be nothing: each one found is a bug, or the
+    work of somebody's hand, and is logged as an error.
+
+    Args:
+        term: whose epoch fences every transaction.
+        lease: seconds a worker lives without a heartbeat.
+        grace: seconds past an attempt's timeout before the server ends it.
+        reachable: whether RabbitMQ can be reached just now.
+        changed: takes what was mended; wakes everybody who has work to do.
+    """
+
+    def __init__(
+        self,
+        term: Term,
+        *,
+        lease: float,
+        grace: float,
+        reachable: Callable[[], bool],
+        changed: Callable[[Settled], None],
+    ) -> None:
+        self._term = term
+        self._silent = 2 * lease + grace + LATE
+        self._reachable = reachable
+        self._changed = changed
+        self._place = Place()
+        self._seen: set[tuple[str, int]] = set()
+
+    async def run_once(self) -> list[Ownerless]:
+        """Look once; returns what is nobody's."""
+        found = await find_ownerless(self._term.database, self._place, late=LATE, silent=self._silent)
+        if not self._reachable():
+            found = [each for each in found if each.kind not in _NEEDS_BROKER]
+        before, self._seen = self._seen, {(each.kind, each.id) for each in found}
+        ownerless = [each for each in found if each.kind in CERTAIN or (each.kind, each.id) in before]
+        settled = await self._mend(ownerless) if ownerless else Settled()
+        async with self._term.transaction() as connection:
+            await connection.execute(sql("liveness/note_ownerless"), len(ownerless), examples(ownerless))
+        if ownerless:
+            told = "; ".join(map(str, ownerless[:10]))
+            log.error("liveness: %d are nobody's, %d of them go on now: %s", len(ownerless), len(settled.changed), told)
+            self._changed(settled)
+        return ownerless
+
+    async def _mend(self, ownerless: Sequence[Ownerless]) -> Settled:
+        """Do what is safe whatever the cause. Who has something to do and does not do it is only woken."""
+        kinds: dict[str, list[Ownerless]] = {}
+        for each in ownerless:
+            kinds.setdefault(each.kind, []).append(each)
+        settled = Settled()
+        if lost := kinds.get("worker"):
+            endings = [Ending(occurrence=each.id, outcome="lost", claim=each.claim, error=_NO_WORKER) for each in lost]
+            async with self._term.transaction() as connection:
+                settled = await settle(connection, endings)
+        async with self._term.transaction() as connection:
+            if waiting := kinds.get("line"):
+                await connection.execute(sql("slots/lock_other_jobs"), sorted({each.job_id for each in waiting}))
+                settled.changed += await promote(connection, [each.line for each in waiting if each.line is not None])
+            if outside := kinds.get("token"):
+                rejoined = await connection.fetch(sql("key_limits/enqueue_again"), [each.id for each in outside])
+                settled.changed += [row["id"] for row in rejoined]
+            if first := kinds.get("bucket"):
+                values = sorted(each.value for each in first if each.value is not None)
+                await connection.execute(sql("key_limits/start_queues"), *columns(values, 2))
+            for kind, statement in (("retry", "liveness/set_retry"), ("far", "liveness/publish_again")):
+                if kind in kinds:
+                    await connection.execute(sql(statement), [each.id for each in kinds[kind]])
+        return settled
+
+
+_NO_WORKER = msgspec.json.encode({"type": "WorkerLost", "message": "no live worker runs it", "traceback": ""}).decode()

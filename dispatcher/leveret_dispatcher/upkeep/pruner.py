@@ -1,0 +1,63 @@
+"""Deletes history past its time, and looks for slots that should not be there."""
+
+from __future__ import annotations
+
+import logging
+
+from leveret_core.store.database import sql
+from leveret_core.store.slots.holders import promote
+from leveret_dispatcher.leadership.term import Term
+
+log = logging.getLogger(__name__)
+
+BATCH = 5_000
+
+
+class Pruner:
+    """Keeps the tables small.
+
+    Args:
+        term: whose epoch fences every transaction.
+        history_days: days a final occurrence is kept, and a dead event.
+        audit_days: days it is kept who did what. Default 365.
+    """
+
+    def __init__(self, term: Term, history_days: float, audit_days: float = 365.0) -> None:
+        self._term = term
+        self._history_days = history_days
+        self._audit_days = audit_days
+
+    async def run_once(self) -> int:
+        """Delete everything past its time, in batches; returns how many occurrences went."""
+        total = await self._prune("pruning/occurrences", self._history_days)
+        await self._prune("pruning/dead_events", self._history_days)
+        await self._prune("pruning/audit", self._audit_days)
+        async with self._term.transaction() as connection:
+            await connection.execute(sql("pruning/workers"), self._history_days)
+            await connection.execute(sql("ingestors/prune"))
+            await connection.execute(sql("key_limits/prune_queues"), timeout=30)
+            await connection.execute(sql("key_limits/prune_buckets"), timeout=30)
+            await connection.execute(sql("pruning/backfills"), self._history_days)
+        if total:
+            log.info("pruner: %d occurrences were older than %g days", total, self._history_days)
+        return total
+
+    async def _prune(self, statement: str, days: float) -> int:
+        total = 0
+        while True:
+            async with self._term.transaction() as connection:
+                tag = await connection.execute(sql(statement), days, BATCH, timeout=30)
+            count = int(tag.rpartition(" ")[2])
+            total += count
+            if count < BATCH:
+                return total
+
+    async def repair(self) -> int:
+        """Free slots whose occurrence is final. There should be none: each one found is a bug, and logged as an error."""
+        async with self._term.transaction() as connection:
+            rows = await connection.fetch(sql("slots/repair"))
+            if rows:
+                await promote(connection, ((row["job_id"], row["key"]) for row in rows))
+        for row in rows:
+            log.error("pruner: occurrence %d was final and still held a slot of job %d", row["occurrence_id"], row["job_id"])
+        return len(rows)

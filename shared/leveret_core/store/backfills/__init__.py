@@ -1,0 +1,1 @@
+"""Backfills: a job's fire times of the past, run because a user asked for them."""

@@ -1,0 +1,1 @@
+"""Dead events: what workers sent and could not be applied."""

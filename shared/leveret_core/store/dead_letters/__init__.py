@@ -1,0 +1,1 @@
+"""Dead letters: occurrences that failed for good."""

@@ -1,0 +1,1 @@
+"""Jobs that come from a source outside, such as a crontab."""

@@ -1,0 +1,1 @@
+"""Jobs: their definitions, changes and declarations."""

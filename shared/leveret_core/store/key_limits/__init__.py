@@ -1,0 +1,1 @@
+"""Rate limits by the value of a key, and their queues."""

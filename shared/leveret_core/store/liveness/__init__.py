@@ -1,0 +1,1 @@
+"""What nothing is responsible for."""

@@ -1,0 +1,1 @@
+"""Occurrences: created, triggered, cancelled and requeued."""

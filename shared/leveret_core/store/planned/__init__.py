@@ -1,0 +1,1 @@
+"""Runs planned for later, and their admission."""
