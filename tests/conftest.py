@@ -74,6 +74,13 @@ async def database_url(postgres_server: Located, _migrated_template: str) -> Asy
         yield url
 
 
+@pytest.fixture(scope="module")
+async def shared_database_url(postgres_server: Located, _migrated_template: str) -> AsyncIterator[str]:
+    """The same for all tests of a module, which leave behind in it what they will."""
+    async with _new_database(postgres_server, template=_migrated_template) as url:
+        yield url
+
+
 @pytest.fixture
 async def empty_database_url(postgres_server: Located) -> AsyncIterator[str]:
     """A fresh database with nothing in it; dropped after the test, whoever is still connected."""

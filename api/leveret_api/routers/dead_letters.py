@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -12,6 +11,7 @@ from fastapi import APIRouter, Query
 from leveret_api.cursors import decode_end_cursor, encode_end_cursor
 from leveret_api.openapi import refusals
 from leveret_api.routers.parameters import ACTOR, Cursor, Limit, instant
+from leveret_api.schemas.body import Moment
 from leveret_api.schemas.dead_letters import (
     DeadLetter,
     DeadLetterDiscard,
@@ -39,8 +39,8 @@ async def list_dead_letters(
     job: Annotated[Part | None, Query(description="Id of a job, which may be deleted, or the name of one that exists.")] = None,
     type: Annotated[Part | None, Query(description="Exactly this type.")] = None,
     search: Annotated[Part | None, Query(description="A part of the error's type or message, or of the reason.")] = None,
-    since: Annotated[datetime | None, Query(description="Ended at this time or later; without an offset in UTC.")] = None,
-    until: Annotated[datetime | None, Query(description="Ended before this time; without an offset in UTC.")] = None,
+    since: Annotated[Moment | None, Query(description="Ended at this time or later; without an offset in UTC.")] = None,
+    until: Annotated[Moment | None, Query(description="Ended before this time; without an offset in UTC.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DeadLetterPage:

@@ -26,6 +26,7 @@ from leveret_api.openapi import refusals
 from leveret_api.payload_checks import check_runs
 from leveret_api.routers.jobs import occurrence_made, payload_bytes
 from leveret_api.routers.parameters import ACTOR, Cursor, Limit, OccurrenceId, instant
+from leveret_api.schemas.body import Moment
 from leveret_api.schemas.occurrences import (
     CancelRequest,
     LogPage,
@@ -56,8 +57,8 @@ async def list_occurrences(
     type: Annotated[
         Text | None, Query(description="A type, or a pattern: `*` is one word of it, `#` any number.", examples=["sendemail.*"])
     ] = None,
-    since: Annotated[datetime | None, Query(description="Ended at this time or later; without an offset in UTC.")] = None,
-    until: Annotated[datetime | None, Query(description="Ended before this time; without an offset in UTC.")] = None,
+    since: Annotated[Moment | None, Query(description="Ended at this time or later; without an offset in UTC.")] = None,
+    until: Annotated[Moment | None, Query(description="Ended before this time; without an offset in UTC.")] = None,
     error: Annotated[
         Text | None,
         Query(max_length=500, description="Failed or timed out with this in the error's type or message, or in the reason."),

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import asyncpg
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from leveret_api.schemas.body import WHOLE, Body
 from leveret_api.schemas.texts import Reason
 from leveret_core.states import State
 
 _ZONE = "Without an offset it is wall time in the job's zone. Belongs to the range."
 
 
-class BackfillRequest(BaseModel):
+class BackfillRequest(Body):
     """Runs a job for its fire times from `start_at` to `end_at`, except those that have an occurrence already."""
-
-    model_config = ConfigDict(extra="forbid")
 
     start_at: str = Field(description=_ZONE, examples=["2026-03-01T00:00:00Z"], json_schema_extra={"format": "date-time"})
     end_at: str = Field(
@@ -29,16 +28,14 @@ class BackfillRequest(BaseModel):
         description="What a fire time does while `max_concurrent` others of the backfill are live. "
         "The job's own occurrences do not count, nor do those of the backfill count for the job.",
     )
-    max_concurrent: int = Field(default=1, ge=1, le=10_000, description="Means nothing for `allow`.")
+    max_concurrent: Annotated[int, Field(ge=1, le=10_000, description="Means nothing for `allow`."), WHOLE] = 1
     payload: dict[str, Any] | None = Field(
         default=None, description="Instead of the job's payload.", examples=[{"format": "csv"}]
     )
 
 
-class BackfillCancelRequest(BaseModel):
+class BackfillCancelRequest(Body):
     """How a backfill is cancelled."""
-
-    model_config = ConfigDict(extra="forbid")
 
     running: bool = Field(default=False, description="Cancel what runs, too.")
     reason: Reason | None = Field(default=None, examples=["wrong range"])

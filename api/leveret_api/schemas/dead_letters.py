@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Annotated, Any
 
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from leveret_api.schemas.body import WHOLE, Body, Moment
 from leveret_api.schemas.occurrences import AttemptError, Occurrence
 from leveret_api.schemas.texts import Part, Reason
 from leveret_core.store.dead_letters.commands import COUNTED, MAX_AT_ONCE
 
-Id = Annotated[int, Field(ge=1, lt=2**63)]
+Id = Annotated[int, Field(ge=1, lt=2**63), WHOLE]
 JobId = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": 2**63 - 1})]
 
 
@@ -37,10 +37,8 @@ class DeadLetterPage(BaseModel):
     next_cursor: str | None
 
 
-class DeadLetterFilter(BaseModel):
+class DeadLetterFilter(Body):
     """Which dead letters; what is left out lets all pass, and so does an empty filter."""
-
-    model_config = ConfigDict(extra="forbid")
 
     job: Part | JobId | None = Field(
         default=None, description="Id of a job, which may be deleted, or the name of one that exists.", examples=["digest"]
@@ -49,8 +47,8 @@ class DeadLetterFilter(BaseModel):
     search: Part | None = Field(
         default=None, description="A part of the error's type or message, or of the reason.", examples=["ConnectionRefused"]
     )
-    since: datetime | None = Field(default=None, description="Ended at this time or later; without an offset in UTC.")
-    until: datetime | None = Field(default=None, description="Ended before this time; without an offset in UTC.")
+    since: Moment | None = Field(default=None, description="Ended at this time or later; without an offset in UTC.")
+    until: Moment | None = Field(default=None, description="Ended before this time; without an offset in UTC.")
 
 
 def _either(*choices: tuple[str, str]) -> JsonDict:
@@ -58,14 +56,14 @@ def _either(*choices: tuple[str, str]) -> JsonDict:
     return {"oneOf": [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in choices]}
 
 
-class _Chosen(BaseModel):
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_either(("filter", "object"), ("ids", "array")))
+class _Chosen(Body):
+    model_config = ConfigDict(json_schema_extra=_either(("filter", "object"), ("ids", "array")))
 
     filter: DeadLetterFilter | None = Field(default=None, description="Those it lets pass; goes without `ids`.")
     ids: list[Id] | None = Field(
         default=None, max_length=MAX_AT_ONCE, description="These; those that are no dead letters are passed over."
     )
-    limit: int = Field(default=100, ge=1, le=MAX_AT_ONCE, description="How many in this call, at most.")
+    limit: Annotated[int, Field(ge=1, le=MAX_AT_ONCE, description="How many in this call, at most."), WHOLE] = 100
     dry_run: bool = Field(default=False, description="Only tell which ones it would be.")
 
 

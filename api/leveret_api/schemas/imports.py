@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from leveret_api.schemas.body import Body
 from leveret_core.store.imports.sources import Imported
 from leveret_core.triggers import describe
 
@@ -16,10 +17,8 @@ def _plain(text: str) -> str:
     return text
 
 
-class ImportRequest(BaseModel):
+class ImportRequest(Body):
     """All entries that a source has now."""
-
-    model_config = ConfigDict(extra="forbid")
 
     source: Annotated[str, AfterValidator(_plain)] = Field(
         min_length=1,

@@ -11,6 +11,7 @@ import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from leveret_api.schemas.body import WHOLE, Body
 from leveret_api.schemas.texts import Reason
 from leveret_api.schemas.triggers import TriggerBody
 from leveret_api.served import Served
@@ -195,8 +196,8 @@ class JobPatch(_JobBody):
     max_runs: MaxRuns = None
     priority: Priority | None = None
     disable_after: DisableAfter = None
-    version: int | None = Field(
-        default=None, ge=1, lt=2**31, description="The version that this changes; another one answers 409."
+    version: Annotated[int, Field(ge=1, lt=2**31, strict=True), WHOLE] | None = Field(
+        default=None, description="The version that this changes; another one answers 409."
     )
 
     @classmethod
@@ -288,10 +289,8 @@ class JobPage(BaseModel):
     next_cursor: str | None
 
 
-class PauseRequest(BaseModel):
+class PauseRequest(Body):
     """Why a job is paused."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Reason | None = Field(default=None, examples=["the mail server is down until noon"])
 

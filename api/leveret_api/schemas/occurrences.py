@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import asyncpg
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from leveret_api.schemas.body import WHOLE, Body
 from leveret_api.schemas.texts import IdempotencyKey, Reason
 from leveret_core.states import State
 from leveret_core.store.planned.runs import MAX_DELAY, MAX_RUNS
@@ -174,9 +175,7 @@ class LogPage(BaseModel):
         return cls(items=items, next_cursor=next_cursor)
 
 
-class _RunRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _RunRequest(Body):
     payload: dict[str, Any] | None = Field(
         default=None, description="Instead of the usual payload.", examples=[{"to": "ann@example.org"}]
     )
@@ -204,21 +203,19 @@ class TriggerRequest(_RunRequest):
         description="A second request with the same key finds the first one's occurrence.",
         examples=["order-4711"],
     )
-    priority: int | None = Field(default=None, ge=0, le=9, description="Instead of the job's.")
+    priority: Annotated[int, Field(ge=0, le=9), WHOLE] | None = Field(default=None, description="Instead of the job's.")
 
 
 class TriggerItem(TriggerRequest):
     """One of many runs."""
 
-    job: str | Annotated[StrictInt, Field(ge=1, lt=2**63)] = Field(
+    job: str | Annotated[int, Field(ge=1, lt=2**63), WHOLE] = Field(
         description="Id or name of the job.", examples=["daily-report"]
     )
 
 
-class BulkTriggerRequest(BaseModel):
+class BulkTriggerRequest(Body):
     """Runs of any jobs, in one transaction."""
-
-    model_config = ConfigDict(extra="forbid")
 
     items: list[TriggerItem] = Field(min_length=1, max_length=MAX_RUNS)
 
@@ -234,10 +231,8 @@ class RequeueRequest(_RunRequest):
     """Runs an ended occurrence again, as a new one."""
 
 
-class CancelRequest(BaseModel):
+class CancelRequest(Body):
     """Why an occurrence is cancelled."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Reason | None = Field(default=None, examples=["wrong customer"])
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from leveret_api.schemas.body import WHOLE, Body
 from leveret_core.job_rules import MAX_PATH
 from leveret_core.store.rate_limits.limits import MAX_COUNT, MAX_PER, MIN_PER
 
 
-class RateLimitPut(BaseModel):
+class RateLimitPut(Body):
     """At most `count` at once, and from then on `count` in every `per` seconds, evenly."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
-    count: int = Field(ge=1, le=MAX_COUNT, examples=[100])
+    count: Annotated[int, Field(ge=1, le=MAX_COUNT, examples=[100]), WHOLE]
     per: float = Field(default=1.0, ge=MIN_PER, le=MAX_PER, description="Seconds.", examples=[60])
 
 

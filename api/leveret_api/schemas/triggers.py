@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
+from leveret_api.schemas.body import WHOLE, Body
 from leveret_core import triggers
 
 _START = "Nothing is due before this time. Without an offset it is wall time in `timezone`."
@@ -129,10 +130,8 @@ class FireTimes(BaseModel):
         )
 
 
-class PreviewRequest(BaseModel):
+class PreviewRequest(Body):
     """Asks when a trigger would be due."""
-
-    model_config = ConfigDict(extra="forbid")
 
     trigger: TriggerBody
     after: str | None = Field(
@@ -145,7 +144,7 @@ class PreviewRequest(BaseModel):
         description="Fire times up to this moment, itself included. Without an offset, wall time in the trigger's zone.",
         examples=["2026-04-01T00:00:00"],
     )
-    count: int = Field(default=5, ge=1, le=1000, description="How many, at most.")
+    count: Annotated[int, Field(ge=1, le=1000, description="How many, at most."), WHOLE] = 5
 
     @model_validator(mode="before")
     @classmethod
