@@ -18,7 +18,7 @@ from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Cancel
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.creation import Replaced
+from leveret_core.store.slots.decisions import Replaced
 from leveret_core.supervision import Supervisor
 
 log = logging.getLogger(__name__)

@@ -225,7 +225,7 @@ class Dispatcher:
             self._wake["publisher"].set()
 
     def _created(self, created: Sequence[Created]) -> None:
-        if any((c.state is State.PENDING and not c.rung) or c.replaced for c in created):
+        if any((c.state is State.PENDING and not c.published) or c.replaced for c in created):
             self._wake["publisher"].set()
         self._hints.send(Hint("occurrences", tuple(c.id for c in created)))
         self._hints.send(Hint("jobs", tuple({c.job_id for c in created})))

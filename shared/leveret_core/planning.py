@@ -34,7 +34,7 @@ class DueJob:
 
     Args:
         together: how many ticks may be decided about at once, the newest of those that are due; None for all. See
-            `JobLoad.together`.
+            `QueueLoad.together`.
     """
 
     trigger: Trigger

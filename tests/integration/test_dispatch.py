@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from leveret_core.broker.base import Published
+from leveret_core.concurrency import Limits
 from leveret_core.errors import TermOver
 from leveret_core.states import State
 from leveret_core.store.database import Database
 from leveret_core.store.occurrences.commands import trigger_job
-from leveret_core.store.occurrences.creation import Planned, create, load_jobs
+from leveret_core.store.occurrences.creation import Planned, create
+from leveret_core.store.slots.load import load_queue_of_each
 from leveret_dispatcher.upkeep.pruner import Pruner
 from support.control import LONG_AGO, Control, finished
 
@@ -113,7 +115,7 @@ async def test_the_same_tick_is_created_once_however_often_it_is_tried(control: 
     made = 0
     for _ in range(3):
         async with control.db.transaction() as connection:
-            loads = await load_jobs(connection, {job: ("allow", 1, 1)})
+            loads = await load_queue_of_each(connection, {job: Limits("allow", 1, 1)})
             planned = Planned(job_id=job, scheduled_for=tick, origin="schedule")
             made += len(await create(connection, [planned], loads))
     assert made == 1

@@ -22,7 +22,7 @@ from leveret_core.states import State
 from leveret_core.store.database import Database, sql
 from leveret_core.store.jobs import changes as job_changes
 from leveret_core.store.occurrences.commands import Cancellation, cancel_occurrence, trigger_job
-from leveret_core.store.slots.holders import release
+from leveret_core.store.slots.release import release
 from leveret_dispatcher.claims.claim_desk import ClaimDesk
 from leveret_dispatcher.ends.ingestor import Ingestor
 from support.control import Control, finished

@@ -29,7 +29,7 @@ from leveret_core.policy import DEFAULT_SNOOZES
 from leveret_core.settings import Settings
 from leveret_core.store.database import Connection, Database, columns, sql
 from leveret_core.store.errors import is_data_error
-from leveret_core.store.slots.holders import release
+from leveret_core.store.slots.release import release
 from leveret_core.text import clean_text
 from leveret_dispatcher.ends import failures
 from leveret_dispatcher.ends.quarantine import DeadEvent, SetAside

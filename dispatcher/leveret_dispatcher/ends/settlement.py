@@ -11,7 +11,7 @@ from leveret_core import policy
 from leveret_core.retry import RetryPolicy
 from leveret_core.states import State
 from leveret_core.store.database import Connection, columns, sql
-from leveret_core.store.slots.holders import release
+from leveret_core.store.slots.release import release
 from leveret_dispatcher.ends import failures
 
 _decode_policy = msgspec.json.Decoder(RetryPolicy).decode

@@ -54,7 +54,7 @@ class Promoter:
             return seconds
         async with self._term.transaction() as connection:
             admitted = await admit_due(
-                connection, limit=self._batch, epoch=self._term.epoch, ring_timeout=self._ring_timeout, room=self._room
+                connection, limit=self._batch, epoch=self._term.epoch, publish_in=self._ring_timeout, room=self._room
             )
             reach("in_promote_tx")
         if not admitted:
@@ -62,7 +62,7 @@ class Promoter:
             return pause
         self._busy = BUSY_RETRY[0]
         reach("after_promote_commit")
-        if doorbells := [Doorbell(occurrence=run.id, attempt=1, type=run.type) for run in admitted if run.rung]:
+        if doorbells := [Doorbell(occurrence=run.id, attempt=1, type=run.type) for run in admitted if run.published]:
             self._ring(doorbells)
         log.debug("promoter: %d runs admitted", len(admitted))
         self._changed(admitted)

@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from leveret_core.concurrency import Limits
 from leveret_core.failpoints import reach
 from leveret_core.store.database import Connection, sql
-from leveret_core.store.occurrences.creation import Created, Planned, create, load_jobs
+from leveret_core.store.occurrences.creation import Created, Planned, create
+from leveret_core.store.slots.load import load_queue_of_each
 from leveret_core.triggers import TriggerError, fire_times_between, load_json
 from leveret_dispatcher.leadership.term import Term
 
@@ -181,8 +183,8 @@ class Backfiller:
             )
             for time in times
         ]
-        limits = (row["concurrency"], row["max_concurrent"], _UNBOUNDED, row["line"])
-        loads = await load_jobs(connection, {row["job_id"]: limits})
+        limits = Limits(row["concurrency"], row["max_concurrent"], _UNBOUNDED, row["line"])
+        loads = await load_queue_of_each(connection, {row["job_id"]: limits})
         return await create(connection, planned, loads, self._term.epoch)
 
     async def _finish(self, connection: Connection, row: asyncpg.Record, state: str, reason: str | None) -> _Step:

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from leveret_core.concurrency import Limits, QueueLoad
 from leveret_core.failpoints import reach
 from leveret_core.messages import Doorbell
 from leveret_core.planning import CATCH_UP_LIMIT, ON_TIME, DueJob, Plan, plan
-from leveret_core.policy import JobLoad
 from leveret_core.states import State
 from leveret_core.store.database import Connection, columns, sql
-from leveret_core.store.occurrences.creation import Created, Limits, Planned, create, load_jobs
+from leveret_core.store.occurrences.creation import Created, Planned, create
+from leveret_core.store.slots.load import load_queue_of_each
 from leveret_core.triggers import Trigger, fire_delay, load_json
 from leveret_dispatcher.leadership.term import Term
 
@@ -101,7 +102,7 @@ class Scheduler:
             created = await self._handle(connection, rows) if rows else []
         if created:
             reach("after_create_commit")
-        doorbells = [Doorbell(occurrence=c.id, attempt=1, type=c.type) for c in created if c.rung]
+        doorbells = [Doorbell(occurrence=c.id, attempt=1, type=c.type) for c in created if c.published]
         if doorbells:
             self._ring(doorbells)
         if created:
@@ -131,8 +132,8 @@ class Scheduler:
 
     async def _handle(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Created]:
         reach("before_create")
-        limits: dict[int, Limits] = {r["id"]: (r["concurrency"], r["max_concurrent"], r["max_waiting"], r["key"]) for r in rows}
-        loads = await load_jobs(connection, limits)
+        limits = {r["id"]: Limits(r["concurrency"], r["max_concurrent"], r["max_waiting"], r["key"]) for r in rows}
+        loads = await load_queue_of_each(connection, limits)
         decisions: list[_Decision] = []
         wanted, enough = 0, time.monotonic() + DECISION_TIME
         for row in rows:
@@ -181,10 +182,10 @@ class Scheduler:
             return set()
         return {row["job_id"] for row in await connection.fetch(sql("schedule/add_to_missed"), *columns(rows, 4))}
 
-    def _too_early(self, row: asyncpg.Record, load: JobLoad) -> bool:
+    def _too_early(self, row: asyncpg.Record, load: QueueLoad) -> bool:
         """Whether it would give way to what may have ended: after a standstill the ends of runs are heard of late, too."""
         return (
-            load.concurrency == "skip"
+            load.limits.concurrency == "skip"
             and load.room == 0
             and row["now"] - row["next_fire_at"] > STANDSTILL
             and time.monotonic() < self._patient_until
@@ -208,7 +209,7 @@ class Scheduler:
             for tick in d.plan.fire:
                 delay = fire_delay(d.trigger, job_id, tick) - (now - tick).total_seconds()
                 if delay > 0:
-                    planned.append(Planned(job_id=job_id, scheduled_for=tick, origin="schedule", ring_in=delay))
+                    planned.append(Planned(job_id=job_id, scheduled_for=tick, origin="schedule", publish_in=delay))
                     continue
                 if kind not in left:
                     left[kind] = self._room(kind)
@@ -219,8 +220,8 @@ class Scheduler:
                         job_id=job_id,
                         scheduled_for=tick,
                         origin="schedule",
-                        ring_in=self._ring_timeout if rung else None,
-                        rung=rung,
+                        publish_in=self._ring_timeout if rung else None,
+                        published=rung,
                     )
                 )
         return planned

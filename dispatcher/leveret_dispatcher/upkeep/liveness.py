@@ -9,7 +9,7 @@ import msgspec
 
 from leveret_core.store.database import columns, sql
 from leveret_core.store.liveness.ownerless import CERTAIN, Ownerless, Place, examples, find_ownerless
-from leveret_core.store.slots.holders import promote
+from leveret_core.store.slots.release import admit_next
 from leveret_dispatcher.ends.settlement import Ending, Settled, settle
 from leveret_dispatcher.leadership.term import Term
 
@@ -79,7 +79,7 @@ class LivenessChecker:
         async with self._term.transaction() as connection:
             if waiting := kinds.get("line"):
                 await connection.execute(sql("slots/lock_other_jobs"), sorted({each.job_id for each in waiting}))
-                settled.changed += await promote(connection, [each.line for each in waiting if each.line is not None])
+                settled.changed += await admit_next(connection, [each.line for each in waiting if each.line is not None])
             if outside := kinds.get("token"):
                 rejoined = await connection.fetch(sql("key_limits/enqueue_again"), [each.id for each in outside])
                 settled.changed += [row["id"] for row in rejoined]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from leveret_core.store.database import sql
-from leveret_core.store.slots.holders import promote
+from leveret_core.store.slots.release import repair_slots
 from leveret_dispatcher.leadership.term import Term
 
 log = logging.getLogger(__name__)
@@ -55,9 +55,7 @@ class Pruner:
     async def repair(self) -> int:
         """Free slots whose occurrence is final. There should be none: each one found is a bug, and logged as an error."""
         async with self._term.transaction() as connection:
-            rows = await connection.fetch(sql("slots/repair"))
-            if rows:
-                await promote(connection, ((row["job_id"], row["key"]) for row in rows))
-        for row in rows:
-            log.error("pruner: occurrence %d was final and still held a slot of job %d", row["occurrence_id"], row["job_id"])
-        return len(rows)
+            repaired = await repair_slots(connection)
+        for job_id, occurrence_id in repaired:
+            log.error("pruner: occurrence %d was final and still held a slot of job %d", occurrence_id, job_id)
+        return len(repaired)

@@ -6,55 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leveret_core.policy import Ended, JobLoad, Next, after, final_ids
+from leveret_core.policy import Ended, Next, after, final_ids
 from leveret_core.retry import RetryPolicy
 from leveret_core.states import FINAL, LIVE, TRANSITIONS, State
-
-
-def test_skip_gives_way_to_a_running_occurrence_and_names_it() -> None:
-    load = JobLoad("skip", 1, 1000, taken={1: 42})
-    admission = load.admit()
-    assert admission.state is State.SKIPPED
-    assert admission.blocker == 42
-    assert admission.reason == "1 of 1 already live"
-
-
-def test_skip_takes_the_lowest_free_slot() -> None:
-    load = JobLoad("skip", 3, 1000, taken={1: 7, 3: 9})
-    assert load.admit().slot == 2
-    assert load.admit().state is State.SKIPPED
-
-
-def test_queue_waits_behind_whoever_waits_already_even_when_a_slot_is_free() -> None:
-    load = JobLoad("queue", 2, 1000, taken={1: 7}, waiting=1)
-    assert load.admit().state is State.WAITING
-
-
-def test_queue_is_bounded_and_says_so() -> None:
-    load = JobLoad("queue", 1, 2, taken={1: 7})
-    states = [load.admit().state for _ in range(3)]
-    assert states == [State.WAITING, State.WAITING, State.SKIPPED]
-    assert "queue is full" in (load.admit().reason or "")
-
-
-def test_allow_never_takes_a_slot() -> None:
-    load = JobLoad("allow", 1, 1, taken={1: 7})
-    assert [load.admit().slot for _ in range(3)] == [None, None, None]
-
-
-@given(
-    concurrency=st.sampled_from(["skip", "queue"]),
-    limit=st.integers(1, 5),
-    taken=st.sets(st.integers(1, 5)),
-    count=st.integers(0, 20),
-)
-def test_no_admission_ever_exceeds_the_limit(concurrency: str, limit: int, taken: set[int], count: int) -> None:
-    load = JobLoad(concurrency, limit, 10, taken={n: 100 + n for n in taken if n <= limit})
-    before = len(load.taken)
-    admitted = [load.admit() for _ in range(count)]
-    slots = [a.slot for a in admitted if a.slot is not None]
-    assert len(slots) == len(set(slots)) == min(count, limit - before)
-    assert all(1 <= slot <= limit for slot in slots)
 
 
 def ended(outcome: str, **given: object) -> Ended:

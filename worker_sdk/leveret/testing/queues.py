@@ -1,4 +1,4 @@
-"""Slots and lines of jobs: what the server keeps in tables, kept in lists. The decisions are those of `leveret_core.policy`."""
+"""Slots and concurrency queues of jobs: what the server keeps in tables, kept in lists. `leveret_core.concurrency` decides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from leveret.testing.records import Job, Occurrence
-from leveret_core.policy import Admission, JobLoad, named
+from leveret_core.concurrency import Decision, Limits, New, QueueLoad, decide, effects, free_slots, with_state
 from leveret_core.states import FINAL, State
 
 LONGEST_KEY = 200
@@ -40,69 +40,69 @@ class Lines:
 
     def admit(self, job: Job, batch: Sequence[Occurrence]) -> None:
         """Decide about occurrences of one job and key that are due together, in order, and give them their places."""
-        load = self._load(job, batch[0].concurrency_key)
-        admitted = [(o, self._named(load.admit(len(batch) - n))) for n, o in enumerate(batch, 1)]
-        began = next((o.id for o, a in admitted if a.slot is not None), None)
-        replaced: list[tuple[int, int]] = []
-        for occurrence, admission in admitted:
-            occurrence.state, occurrence.slot, occurrence.reason = admission.state, admission.slot, admission.reason
-            occurrence.blocker = _blocker(admission, batch[-1].id if job.definition.concurrency == "replace" else began)
-            replaced += [(old, occurrence.id) for old in admission.replaces]
-            if admission.state is not State.PENDING:
+        key = batch[0].concurrency_key
+        new = [New(key) for _ in batch]
+        decisions = [self._with_state(d) for d in decide(new, {key: self._load(job, key)})]
+        for occurrence, decision in zip(batch, decisions, strict=True):
+            occurrence.state, occurrence.slot, occurrence.reason = decision.state, decision.slot, decision.reason
+            occurrence.blocker = decision.blocker if isinstance(decision.blocker, int) else None
+            if decision.state is not State.PENDING:
                 occurrence.begins_at = None
-            if admission.state in FINAL:
+            if decision.state in FINAL:
                 self._leave(occurrence)
-        for old, new in sorted(replaced):
-            self._replace(self.live[old], new)
+        found = effects(new, decisions, [occurrence.id for occurrence in batch])
+        for occurrence_id, blocker in found.blockers:
+            self.all[occurrence_id - 1].blocker = blocker
+        for old, newer in sorted(found.replaced):
+            self._replace(self.live[old], newer)
 
     def together(self, job: Job, key: str) -> int | None:
-        """As `JobLoad.together`."""
+        """As `QueueLoad.together`."""
         return self._load(job, key).together
 
     def end(self, occurrence: Occurrence, state: State) -> None:
-        """Make an occurrence final, and let the next in line have its place."""
+        """Make an occurrence final, and admit the next of its queue."""
         occurrence.state, occurrence.retry_at, occurrence.begins_at = state, None, None
         had_place, occurrence.slot = occurrence.slot is not None, None
         self._leave(occurrence)
         if had_place:
-            self._promote(occurrence.of, occurrence.concurrency_key)
+            self._admit_next(occurrence.of, occurrence.concurrency_key)
 
-    def of_line(self, job: Job, key: str, *states: State) -> list[Occurrence]:
+    def of_queue(self, job: Job, key: str, *states: State) -> list[Occurrence]:
         """The live occurrences of a job and key in one of `states`, in the order of their times."""
         found = [o for o in self.live.values() if o.of is job and o.concurrency_key == key and o.state in states]
         return sorted(found, key=lambda o: (o.scheduled_for, o.id))
 
-    def _named(self, admission: Admission) -> Admission:
-        if admission.state is not State.SKIPPED or not admission.blocker:
-            return admission
-        return named(admission, self.live[admission.blocker].state.value)
+    def _with_state(self, decision: Decision) -> Decision:
+        if decision.state is not State.SKIPPED or not isinstance(decision.blocker, int):
+            return decision
+        return with_state(decision, self.live[decision.blocker].state.value)
 
     def _leave(self, occurrence: Occurrence) -> None:
         occurrence.finished_at = self._now()
         self.live.pop(occurrence.id, None)
 
-    def _load(self, job: Job, key: str) -> JobLoad:
+    def _load(self, job: Job, key: str) -> QueueLoad:
         says = job.definition
-        load = JobLoad(says.concurrency, says.max_concurrent, says.max_waiting, key)
+        load = QueueLoad(Limits(says.concurrency, says.max_concurrent, says.max_waiting, key))
         if says.concurrency == "allow":
             return load
         holders = self._holders(job, key)
         load.taken = {o.slot: o.id for o in holders if o.slot is not None}
         if holders:
-            waiting = self.of_line(job, key, State.WAITING)
+            waiting = self.of_queue(job, key, State.WAITING)
             load.waiting = len(waiting)
-            load.in_line = {o.id for o in waiting}
+            load.waiting_ids = {o.id for o in waiting}
             load.stopping = {o.id for o in holders if o.state is State.CANCELLING}
         return load
 
     def _holders(self, job: Job, key: str) -> list[Occurrence]:
         return [o for o in self.live.values() if o.of is job and o.concurrency_key == key and o.slot is not None]
 
-    def _promote(self, job: Job, key: str) -> None:
-        taken = {o.slot for o in self._holders(job, key)}
-        free = [n for n in range(1, job.definition.max_concurrent + 1) if n not in taken]
-        line = self.of_line(job, key, State.WAITING)
-        for occurrence, slot in zip(line, free[: job.definition.max_concurrent - len(taken)], strict=False):
+    def _admit_next(self, job: Job, key: str) -> None:
+        taken = {o.slot for o in self._holders(job, key) if o.slot is not None}
+        waiting = self.of_queue(job, key, State.WAITING)
+        for occurrence, slot in zip(waiting, free_slots(job.definition.max_concurrent, taken), strict=False):
             occurrence.state, occurrence.slot, occurrence.reason = State.PENDING, slot, None
 
     def _replace(self, old: Occurrence, new: int) -> None:
@@ -137,7 +137,3 @@ def key_of(path: str | None, payload: dict[str, Any]) -> str:
     if len(text) <= LONGEST_KEY and not text.startswith("backfill:"):
         return text
     return "md5:" + hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def _blocker(admission: Admission, of_batch: int | None) -> int | None:
-    return of_batch if admission.blocker == 0 else admission.blocker

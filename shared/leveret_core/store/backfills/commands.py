@@ -16,7 +16,7 @@ from leveret_core.store.database import Connection, Database, sql
 from leveret_core.store.jobs.refs import JobRef, resolve_job
 from leveret_core.store.reads.jobs import get_job
 from leveret_core.store.reads.pages import Page
-from leveret_core.store.slots.holders import release
+from leveret_core.store.slots.release import release
 from leveret_core.triggers import Cron, Interval, Trigger, TriggerError, fire_times_between
 
 MAX_RUNNING = 5

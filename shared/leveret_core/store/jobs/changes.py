@@ -11,16 +11,15 @@ import asyncpg
 import msgspec
 
 from leveret_core import triggers
+from leveret_core.concurrency import JOB_DELETED
 from leveret_core.errors import Conflict, LeveretError
 from leveret_core.job_definition import JobDefinition, check, default_of
 from leveret_core.planning import first_due, settled
 from leveret_core.store.database import Connection, Database, sql
 from leveret_core.store.jobs.definitions import definition_in, used_up, values_of
 from leveret_core.store.jobs.refs import JobRef, key_of, missing
-from leveret_core.store.slots.holders import promote_all
+from leveret_core.store.slots.release import admit_next_of_job
 
-JOB_DELETED = "job deleted"
-"""Reason of the occurrences that a deleted job leaves cancelled."""
 _DEADLOCK_TRIES = 3
 
 
@@ -238,7 +237,7 @@ async def _make_room(connection: Connection, job_id: int, concurrency: str) -> N
         return
     # Whatever lives without a slot: the job allowed any number before, or counted by another key.
     await connection.execute(sql("jobs/give_slots"), job_id)
-    await promote_all(connection, job_id)
+    await admit_next_of_job(connection, job_id)
 
 
 async def _lock(connection: Connection, ref: JobRef) -> asyncpg.Record:

@@ -9,12 +9,15 @@ from datetime import UTC, datetime
 import msgspec
 
 from leveret_core import messages
+from leveret_core.concurrency import Limits
 from leveret_core.errors import Conflict, NotFound
 from leveret_core.states import FINAL, State
 from leveret_core.store.database import Connection, Database, sql
-from leveret_core.store.occurrences.creation import Created, Limits, Planned, Replaced, create, load_jobs
+from leveret_core.store.occurrences.creation import Created, Planned, create
 from leveret_core.store.planned.admission import admit_due_of
-from leveret_core.store.slots.holders import release
+from leveret_core.store.slots.decisions import Replaced
+from leveret_core.store.slots.load import load_queue_of_each
+from leveret_core.store.slots.release import release
 
 _NOW = datetime.min.replace(tzinfo=UTC)
 """Stands for the moment of creation, which Postgres's clock tells."""
@@ -117,7 +120,7 @@ async def requeue_in(
 
     Args:
         edit: the new payload, made of the old one; both are JSON objects.
-        queue: where its job's policy is `skip` and its places are taken, it waits in line instead of being skipped.
+        queue: where its job's policy is `skip` and its slots are taken, it waits in the queue instead of being skipped.
     """
     old = await connection.fetchrow(sql("occurrences/for_requeue"), occurrence_id)
     if old is None:
@@ -126,9 +129,9 @@ async def requeue_in(
         raise Conflict(f"occurrence {occurrence_id} is {old['state']}; only one that has ended can be requeued")
     used = edit(old["payload"].encode())
     limits = await _lock_job(connection, old["job_id"], used)
-    if queue and limits[0] == "skip":
-        # Whoever gives back a place lets the next in line take it, whatever the policy of the job.
-        limits = ("queue", limits[1], limits[2]) if len(limits) == 3 else ("queue", limits[1], limits[2], limits[3])
+    if queue and limits.concurrency == "skip":
+        # What gives back a slot admits the next of the queue, whatever the policy of the job.
+        limits = limits._replace(concurrency="queue")
     made = await _create_now(
         connection,
         Planned(
@@ -188,20 +191,20 @@ async def _lock_job(connection: Connection, job_id: int, payload: bytes | None) 
     job = await connection.fetchrow(sql("occurrences/lock_job"), job_id, None if payload is None else payload.decode())
     if job is None or job["deleted_at"] is not None:
         raise NotFound(f"there is no job {job_id}, or it was deleted")
-    return job["concurrency"], job["max_concurrent"], job["max_waiting"], job["key"]
+    return Limits(job["concurrency"], job["max_concurrent"], job["max_waiting"], job["key"])
 
 
 async def _create_now(connection: Connection, planned: Planned, limits: Limits) -> Created | int:
     """Create `planned` for this moment, whatever it says; or the id of the occurrence that was given its key just now."""
     replaced: list[Replaced] = []
-    if limits[0] != "allow":
+    if limits.concurrency != "allow":
         # What is due already goes first, although the dispatcher, who admits it, may be away.
-        replaced = [old for run in await admit_due_of(connection, planned.job_id, limits[:3]) for old in run.replaced]
+        replaced = [old for run in await admit_due_of(connection, planned.job_id, limits) for old in run.replaced]
     tries = 0
     while True:
         # Another occurrence may stand on the same microsecond.
         now = await connection.fetchval(sql("occurrences/now"), tries)
-        loads = await load_jobs(connection, {planned.job_id: limits})
+        loads = await load_queue_of_each(connection, {planned.job_id: limits})
         created = await create(connection, [replace(planned, scheduled_for=now)], loads)
         if created:
             return replace(created[0], replaced=(*replaced, *created[0].replaced))

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
-from leveret_core.policy import Admission
+from leveret_core.concurrency import Limits, New, effects
 from leveret_core.states import State
 from leveret_core.store.database import Connection, columns, sql
-from leveret_core.store.jobs.changes import JOB_DELETED
-from leveret_core.store.occurrences.creation import Created, give_way, name_states
-from leveret_core.store.slots.load import load_lines
+from leveret_core.store.occurrences.creation import Created
+from leveret_core.store.slots.decisions import carry_out, decide_about
+from leveret_core.store.slots.load import load_queues
 
 _BATCH = 1_000
 """Runs of one job that are admitted in one go."""
-_DELETED = Admission(State.CANCELLED, reason=JOB_DELETED)
 
 
 async def admit_due(
-    connection: Connection, *, limit: int, epoch: int, ring_timeout: float, room: Callable[[str], int]
+    connection: Connection, *, limit: int, epoch: int, publish_in: float, room: Callable[[str], int]
 ) -> list[Created]:
     """Admit the runs that are due first; each begins, waits, is skipped, or is cancelled if its job was deleted.
 
@@ -28,90 +25,66 @@ async def admit_due(
         connection: inside a transaction of the term that holds no locks on jobs or occurrences yet.
         limit: runs, at most.
         epoch: of the term.
-        ring_timeout: seconds after which the sweeper rings the doorbells that the caller is going to ring.
-        room: how many more doorbells of a type the broker should get.
+        publish_in: seconds after which the publisher publishes again what the caller is going to publish.
+        room: how many more dispatch messages of a type the broker should get.
 
     Returns:
-        What was admitted, in the order it was planned for; the caller rings the doorbells of what is `rung` after its commit.
+        What was admitted, in the order it was planned for; the caller publishes what is `published` after its commit.
         Nothing, although something is due, when other transactions hold the locks of the jobs.
     """
-    jobs = {row["id"]: dict(row) for row in await connection.fetch(sql("planned/lock_jobs"), limit)}
-    return await _admit(connection, jobs, limit, epoch, ring_timeout, room)
+    rows = await connection.fetch(sql("planned/lock_jobs"), limit)
+    jobs = {
+        row["id"]: None if row["deleted"] else Limits(row["concurrency"], row["max_concurrent"], row["max_waiting"])
+        for row in rows
+    }
+    return await _admit(connection, jobs, limit, epoch, publish_in, room)
 
 
-async def admit_due_of(connection: Connection, job_id: int, limits: tuple[str, int, int]) -> list[Created]:
+async def admit_due_of(connection: Connection, job_id: int, limits: Limits) -> list[Created]:
     """Admit all due runs of one job before something that comes later, as while nobody dispatches.
 
     Args:
         connection: inside a transaction that holds the job's lock; the job is not deleted.
-        limits: (concurrency, max_concurrent, max_waiting) of the job.
+        limits: of the job, with whatever key.
 
     Returns:
         What was admitted; telling workers is left to the publisher.
     """
-    concurrency, max_concurrent, max_waiting = limits
-    job = {"concurrency": concurrency, "max_concurrent": max_concurrent, "max_waiting": max_waiting, "deleted": False}
     admitted: list[Created] = []
-    while more := await _admit(connection, {job_id: job}, _BATCH, None, 0.0, lambda _: 0):
+    while more := await _admit(connection, {job_id: limits}, _BATCH, None, 0.0, lambda _: 0):
         admitted += more
     return admitted
 
 
 async def _admit(
     connection: Connection,
-    jobs: Mapping[int, Mapping[str, Any]],
+    jobs: Mapping[int, Limits | None],
     limit: int,
     epoch: int | None,
-    ring_timeout: float,
+    publish_in: float,
     room: Callable[[str], int],
 ) -> list[Created]:
+    """Admit what is due of these jobs; those without limits are deleted."""
     due = await connection.fetch(sql("planned/due"), list(jobs), limit) if jobs else []
     if not due:
         return []
-    lines = {(row["job_id"], row["key"]): jobs[row["job_id"]] for row in due if not jobs[row["job_id"]]["deleted"]}
-    loads = await load_lines(
-        connection, {line: (job["concurrency"], job["max_concurrent"], job["max_waiting"]) for line, job in lines.items()}
-    )
-    following = Counter((row["job_id"], row["key"]) for row in due)
-    admissions: list[Admission] = []
-    for row in due:
-        line = (row["job_id"], row["key"])
-        following[line] -= 1
-        admissions.append(loads[line].admit(following[line]) if line in loads else _DELETED)
-    admissions = await name_states(connection, admissions)
+    new = [New((row["job_id"], row["key"])) for row in due]
+    limits = {each.queue: of_job._replace(key=each.queue[1]) for each in new if (of_job := jobs[each.queue[0]]) is not None}
+    decisions = await decide_about(connection, new, await load_queues(connection, limits))
     admitted: list[Created] = []
     left: dict[str, int] = {}
     steps: list[tuple[int, str, str | None, int | None, str, float | None, int]] = []
-    for row, a in zip(due, admissions, strict=True):
-        rung = False
-        if a.state is State.PENDING:
+    for row, d in zip(due, decisions, strict=True):
+        published = False
+        if d.state is State.PENDING:
             places = left.setdefault(row["type"], room(row["type"]))
-            rung = places > 0
+            published = places > 0
             left[row["type"]] = places - 1
+        blocker = d.blocker if isinstance(d.blocker, int) else None
         steps.append(
-            (row["id"], a.state.value, a.reason, a.blocker or None, row["key"], ring_timeout if rung else None, int(rung))
+            (row["id"], d.state.value, d.reason, blocker, row["key"], publish_in if published else None, int(published))
         )
-        admitted.append(Created(row["id"], row["job_id"], row["scheduled_for"], row["type"], a.state, rung=rung))
+        admitted.append(Created(row["id"], row["job_id"], row["scheduled_for"], row["type"], d.state, published=published))
     await connection.execute(sql("planned/admit"), *columns(steps, 7), epoch)
-
-    slots: list[tuple[int, str, int, int]] = []
-    first: dict[tuple[int, str], int] = {}
-    last = {(row["job_id"], row["key"]): row["id"] for row in due}
-    unnamed: list[tuple[int, int]] = []
-    replaced: list[tuple[int, int]] = []
-    for row, a in zip(due, admissions, strict=True):
-        line = (row["job_id"], row["key"])
-        if a.slot is not None:
-            slots.append((*line, a.slot, row["id"]))
-            first.setdefault(line, row["id"])
-        elif a.blocker == 0:
-            unnamed.append((row["id"], last[line] if loads[line].concurrency == "replace" else first[line]))
-        replaced.extend((old, row["id"]) for old in a.replaces)
-    if slots:
-        await connection.execute(sql("slots/take"), *columns(slots, 4))
-    if unnamed:
-        await connection.execute(sql("occurrences/name_blockers"), *columns(unnamed, 2))
-    if replaced:
-        ended = await give_way(connection, replaced)
-        admitted = [replace(run, replaced=tuple(ended.get(run.id, ()))) for run in admitted]
-    return admitted
+    ended = await carry_out(connection, effects(new, decisions, [row["id"] for row in due]))
+    return [replace(run, replaced=tuple(ended[run.id])) if run.id in ended else run for run in admitted]

@@ -1,39 +1,46 @@
-"""Lines: the occurrences of one job, or of one job and one value of its concurrency key, that share its places."""
+"""How busy concurrency queues are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
-from leveret_core.policy import JobLoad
+from leveret_core.concurrency import Limits, QueueLoad
 from leveret_core.store.database import Connection, columns, sql
 
-Line = tuple[int, str]
+Queue: TypeAlias = tuple[int, str]
 """Job id and concurrency key; the key is empty for a job without one."""
 
 
-async def load_lines(connection: Connection, limits: Mapping[Line, tuple[str, int, int]]) -> dict[Line, JobLoad]:
-    """How busy each line is; the caller holds the locks of the jobs.
+async def load_queues(connection: Connection, limits: Mapping[Queue, Limits]) -> dict[Queue, QueueLoad]:
+    """How busy each queue is; the caller holds the locks of the jobs.
 
     Args:
         connection: inside that transaction.
-        limits: (concurrency, max_concurrent, max_waiting) of each line.
+        limits: of each queue.
     """
-    loads = {line: JobLoad(*limit, key=line[1]) for line, limit in limits.items()}
-    limited = [line for line, load in loads.items() if load.concurrency != "allow"]
+    loads = {queue: QueueLoad(limit) for queue, limit in limits.items()}
+    limited = [queue for queue, limit in limits.items() if limit.concurrency != "allow"]
     if not limited:
         return loads
     for row in await connection.fetch(sql("slots/of_jobs"), *columns(limited, 2)):
         loads[row["job_id"], row["key"]].taken[row["n"]] = row["occurrence_id"]
-    queued = [line for line in limited if loads[line].taken]
-    if queued:
-        for row in await connection.fetch(sql("slots/count_waiting"), *columns(queued, 2)):
+    busy = [queue for queue in limited if loads[queue].taken]
+    if busy:
+        for row in await connection.fetch(sql("slots/count_waiting"), *columns(busy, 2)):
             loads[row["job_id"], row["key"]].waiting = row["waiting"]
-    replacing = [line for line in queued if loads[line].concurrency == "replace"]
+    replacing = [queue for queue in busy if limits[queue].concurrency == "replace"]
     if replacing:
         for row in await connection.fetch(sql("slots/to_replace"), *columns(replacing, 2)):
             load = loads[row["job_id"], row["key"]]
             if row["state"] == "waiting":
-                load.in_line.add(row["id"])
+                load.waiting_ids.add(row["id"])
             elif row["state"] == "cancelling":
                 load.stopping.add(row["id"])
     return loads
+
+
+async def load_queue_of_each(connection: Connection, limits: Mapping[int, Limits]) -> dict[int, QueueLoad]:
+    """As `load_queues` for one queue of each job, by the job's id; the keys stand in the limits."""
+    loads = await load_queues(connection, {(job_id, limit.key): limit for job_id, limit in limits.items()})
+    return {job_id: load for (job_id, _), load in loads.items()}

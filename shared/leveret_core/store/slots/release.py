@@ -1,0 +1,75 @@
+"""Slots: given back by what has become final, and taken by the next of the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from leveret_core.store.database import Connection, columns, sql
+from leveret_core.store.slots.load import Queue
+
+
+async def release(connection: Connection, final: Sequence[int], locked: Collection[int]) -> list[int]:
+    """Give back the slots of occurrences that have just become final, and admit the next of their queues.
+
+    Args:
+        connection: inside the transaction that made them final.
+        final: their ids.
+        locked: ids of the jobs whose locks it holds.
+
+    Returns:
+        Ids of the occurrences that became pending.
+    """
+    freed = await connection.fetch(sql("slots/free"), final)
+    # A job that allowed any number until just now may have given slots to what ran without one.
+    if others := {row["job_id"] for row in freed}.difference(locked):
+        await lock_other_jobs(connection, others)
+    return await admit_next(connection, ((row["job_id"], row["key"]) for row in freed))
+
+
+async def admit_next(connection: Connection, queues: Iterable[Queue]) -> list[int]:
+    """Let those who wait longest take the free slots.
+
+    Args:
+        connection: inside a transaction that holds the locks of the jobs.
+        queues: where to look.
+
+    Returns:
+        Ids of the occurrences that became pending.
+    """
+    wanted = sorted(set(queues))
+    if not wanted:
+        return []
+    return [row["id"] for row in await connection.fetch(sql("slots/admit_next"), *columns(wanted, 2))]
+
+
+async def admit_next_of_job(connection: Connection, job_id: int) -> list[int]:
+    """As `admit_next`, for every queue of a job."""
+    rows = await connection.fetch(sql("slots/queues"), [job_id])
+    return await admit_next(connection, ((row["job_id"], row["key"]) for row in rows))
+
+
+async def lock_other_jobs(connection: Connection, job_ids: Collection[int]) -> None:
+    """Lock jobs after occurrences, against the order of all others: a deadlock ends one transaction, which begins anew."""
+    await connection.execute(sql("slots/lock_other_jobs"), sorted(job_ids))
+
+
+async def lock_jobs_of(connection: Connection, occurrences: Collection[int], may_fail: Collection[int]) -> set[int]:
+    """Lock, in one order for all transactions, the jobs whose rows the ends of these occurrences may change.
+
+    Args:
+        connection: inside a transaction that holds no locks on jobs or occurrences yet.
+        occurrences: that may give back a slot.
+        may_fail: those of them that may fail, which is counted in the rows of their jobs.
+
+    Returns:
+        Ids of the locked jobs.
+    """
+    rows = await connection.fetch(sql("slots/lock_jobs"), sorted(occurrences), sorted(may_fail))
+    return {row["id"] for row in rows}
+
+
+async def repair_slots(connection: Connection) -> list[tuple[int, int]]:
+    """Free slots whose occurrence is final; there should be none. Returns (job id, occurrence id) of each."""
+    rows = await connection.fetch(sql("slots/repair"))
+    await admit_next(connection, ((row["job_id"], row["key"]) for row in rows))
+    return [(row["job_id"], row["occurrence_id"]) for row in rows]
