@@ -6,14 +6,13 @@ import asyncio
 import itertools
 import random
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import asyncpg
-
 from chaos.campaign.parts import Part
 from chaos.campaign.stack import Stack
+from leveret_core.store.errors import is_data_error
 from support.eventually import eventually
 
 PULSE = "pulse"
@@ -157,10 +156,14 @@ class Load:
     async def _by_sql(self) -> None:
         for n in itertools.count():
             key = f"sql-{n}"
-            # An error leaves open whether it was committed: then nothing was promised.
-            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            try:
                 async with self._stack.sql() as connection, connection.transaction():
                     await connection.fetchval("select leveret_trigger('by-sql', idempotency_key => $1)", key)
+            except Exception as error:
+                # It leaves open whether it was committed: then nothing was promised.
+                if is_data_error(error):
+                    raise
+            else:
                 self.accepted.add(key)
             await asyncio.sleep(1)
 
