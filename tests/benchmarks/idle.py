@@ -15,7 +15,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import psutil
 
-from leveret.cli.bench.measure import FAR, Bench, add_jobs, running
+from leveret.cli.bench.processes import running
+from leveret.cli.bench.tables import FAR, add_jobs
 from leveret.cli.local.private_servers import private_servers
 from leveret_core.store.migrate import migrate
 
@@ -30,7 +31,7 @@ async def main(jobs: int, seconds: float) -> dict[str, object]:
     connection = await asyncpg.connect(url)
     await connection.execute("create extension if not exists pg_stat_statements")
     later = datetime.now(UTC) + timedelta(days=300)
-    await add_jobs(connection, "bench.idle", Bench(0, 1, 5, "skip"), [(later + timedelta(seconds=n), FAR) for n in range(jobs)])
+    await add_jobs(connection, "bench.idle", [(later + timedelta(seconds=n), FAR) for n in range(jobs)])
     async with running(connection):
         await asyncio.sleep(SETTLE)
         processes = {("api" if "api" in child.cmdline() else "worker"): child for child in psutil.Process().children()}

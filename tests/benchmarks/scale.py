@@ -15,7 +15,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import psutil
 
-from leveret.cli.bench.measure import FAR, Bench, add_jobs, running
+from leveret.cli.bench.processes import running
+from leveret.cli.bench.tables import FAR, add_jobs
 from leveret.cli.local.private_servers import private_servers
 from leveret_core.store.migrate import migrate
 
@@ -28,13 +29,12 @@ async def main(jobs: int, due: int) -> dict[str, object]:
     url = os.environ["LEVERET_DATABASE_URL"]
     await migrate(url)
     connection = await asyncpg.connect(url)
-    bench = Bench(0, 1, 5, "skip")
     later = datetime.now(UTC) + timedelta(days=300)
-    await add_jobs(connection, "bench.other", bench, [(later + timedelta(seconds=n % 86_400), FAR) for n in range(jobs)])
+    await add_jobs(connection, "bench.other", [(later + timedelta(seconds=n % 86_400), FAR) for n in range(jobs)])
     async with running(connection):
         api = next(child for child in psutil.Process().children() if "api" in child.cmdline())
         at = datetime.now(UTC) + timedelta(seconds=10 + due / 20_000)
-        await add_jobs(connection, "bench.noop", bench, [(at, FAR)] * due)
+        await add_jobs(connection, "bench.noop", [(at, FAR)] * due)
         peak, ended, deadline = 0, 0, time.monotonic() + PATIENCE
         while ended < due and time.monotonic() < deadline:
             await asyncio.sleep(0.25)
