@@ -13,6 +13,7 @@ import pytest
 
 from leveret_core.messages import Unreadable
 from leveret_core.store.occurrences.commands import trigger_job
+from leveret_dispatcher.upkeep import pruner
 from leveret_dispatcher.upkeep.pruner import Pruner
 from support.api import Api, listening, running_api
 from support.command_line import Done, command
@@ -142,3 +143,14 @@ async def test_dead_events_and_the_audit_past_their_time_are_pruned(api: Api, co
     await Pruner(await control.term(), 30, 365).run_once()
     assert [row["occurrence_id"] for row in await api.db.pool.fetch("select occurrence_id from dead_event")] == [8]
     assert {row["actor"] for row in await api.db.pool.fetch("select actor from audit")} == {"since"}
+
+
+async def test_what_is_past_its_time_is_pruned_in_batches_until_none_is_left(
+    api: Api, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruner, "BATCH", 2)
+    await api.db.pool.execute(
+        "insert into audit (actor, action, at) select 'then', 'pause', now() - interval '366 days' from generate_series(1, 5)"
+    )
+    await Pruner(await control.term(), 30, 365).run_once()
+    assert await api.db.pool.fetchval("select count(*) from audit where actor = 'then'") == 0

@@ -138,3 +138,49 @@ async def test_one_that_is_named_again_was_never_away(control: Control, watched:
     assert await watched.look() == 0
     await asyncio.sleep(0)
     assert await state(control, answer) == ("running", 0)
+
+
+async def test_what_began_within_the_grace_is_not_asked_for(control: Control) -> None:
+    worker = await control.worker()
+    answer = await claimed(control, worker)
+    await control.desk.answer([Heartbeat(worker=worker, running=0, holding=[])])
+    assert await control.db.fetch("attempts/unnamed", 60.0, 10) == [], "it may be on its way to the worker"
+    await control.db.pool.execute("update occurrence set started_at = started_at - interval '61 seconds'")
+    assert [row["id"] for row in await control.db.fetch("attempts/unnamed", 60.0, 10)] == [answer.occurrence]
+
+
+async def one_round(watched: Watched) -> int:
+    """The queue is seen empty, and all ingestors are up to date after that: once."""
+    ended = await watched.reconciler.run_once()
+    await watched.control.db.pool.execute("delete from ingestor")
+    await watched.control.db.pool.execute("insert into ingestor values (gen_random_uuid(), now() + interval '3 seconds')")
+    return ended + await watched.reconciler.run_once()
+
+
+async def test_an_ingestor_that_gave_back_what_it_had_in_between_is_waited_for(control: Control, watched: Watched) -> None:
+    worker = await control.worker()
+    answer = await claimed(control, worker)
+    await watched.beat(worker)
+    await watched.reconciler.run_once()
+    await watched.beat(worker)
+    assert await one_round(watched) == 0
+    watched.backlog = Backlog(1, 1)
+    assert await one_round(watched) == 0
+    await control.report(worker, finished(answer))
+    assert await state(control, answer) == ("succeeded", 0)
+
+
+async def test_one_that_was_named_in_between_begins_anew(control: Control, watched: Watched) -> None:
+    worker = await control.worker()
+    answer = await claimed(control, worker)
+    await watched.beat(worker)
+    await watched.reconciler.run_once()
+    await watched.beat(worker)
+    assert await one_round(watched) == 0
+    await watched.beat(worker, answer)
+    await watched.reconciler.run_once()
+    await watched.beat(worker)
+    await watched.reconciler.run_once()
+    await watched.beat(worker)
+    assert await one_round(watched) == 0, "it is once only that it was not named"
+    assert await one_round(watched) == 1

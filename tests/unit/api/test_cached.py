@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from leveret_api import cached as cached_module
 from leveret_api.cached import Cached
 
 
@@ -64,3 +65,51 @@ async def test_one_who_leaves_does_not_take_the_value_from_the_others() -> None:
     with pytest.raises(asyncio.CancelledError):
         await first
     assert await second == "value"
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+async def test_what_was_slow_once_is_not_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, loads = Clock(), 0
+    monkeypatch.setattr(cached_module, "time", clock)
+
+    async def load() -> int:
+        nonlocal loads
+        loads += 1
+        clock.now += 60  # a service hung
+        return loads
+
+    cached = Cached(load, 1)
+    assert await cached.get() == 1
+    clock.now += 14
+    assert await cached.get() == 1
+    clock.now += 2
+    assert await cached.get() == 2
+
+
+async def test_a_failure_lasts_a_second_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, loads = Clock(), 0
+    monkeypatch.setattr(cached_module, "time", clock)
+
+    async def load() -> int:
+        nonlocal loads
+        loads += 1
+        if loads == 1:
+            raise OSError("away")
+        return loads
+
+    cached = Cached(load, 60)
+    for moved in (0.0, 0.9):
+        clock.now += moved
+        with pytest.raises(OSError, match="away"):
+            await cached.get()
+    clock.now += 0.2
+    assert await cached.get() == 2

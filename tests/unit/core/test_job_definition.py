@@ -14,6 +14,7 @@ from leveret_core.errors import InvalidInput, Problem
 from leveret_core.job_definition import JobDefinition, check, default_of, define
 from leveret_core.payload import MAX_DEPTH, encode_payload
 from leveret_core.retry import RetryPolicy
+from leveret_core.settings import Settings
 
 MINIMAL: dict[str, Any] = {"name": "daily", "type": "report.daily", "trigger": {"kind": "manual"}}
 
@@ -194,3 +195,11 @@ def test_no_json_object_does_anything_but_define_or_be_refused(values: dict[str,
     except InvalidInput as error:
         found = error.problems
     assert all(problem.field and problem.message for problem in found)
+
+
+def test_a_payload_has_256_kib_unless_settings_say_otherwise() -> None:
+    assert Settings().payload_limit == Settings().result_limit == 262_144
+    largest = {"x": "y" * (262_144 - len('{"x":""}'))}
+    assert len(encode_payload(largest)) == 262_144
+    with pytest.raises(InvalidInput, match="has 262145 bytes of JSON; at most 262144 are allowed"):
+        encode_payload({"x": largest["x"] + "y"})

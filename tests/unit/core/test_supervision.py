@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 
@@ -146,3 +147,18 @@ async def test_what_fails_while_it_ends_is_told(caplog: pytest.LogCaptureFixture
     await asyncio.sleep(0)
     await end_tasks([task])
     assert "closing failed while it ended" in caplog.text
+
+
+async def test_the_pause_before_a_restart_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "BACKOFF_MIN", 0.05)
+    supervisor, starts = Supervisor(), list[float]()
+
+    async def run() -> None:
+        starts.append(time.monotonic())
+        await failing()
+
+    kept = supervisor.keep("the listener", run)
+    await eventually(lambda: len(starts) >= 4)
+    await supervisor.stop(kept)
+    pauses = [after - before for before, after in itertools.pairwise(starts)]
+    assert all(pause >= least for pause, least in zip(pauses, (0.025, 0.05, 0.1), strict=False)), pauses
