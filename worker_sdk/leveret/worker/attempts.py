@@ -1,297 +1,238 @@
-"""All attempts in a worker's hands, from their first doorbell until their end is confirmed."""
+"""All attempts in a worker's hands, from their first dispatch message until their end is confirmed."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
 
-import msgspec
-from msgspec import UNSET
-
 from leveret.config import WorkerConfig
-from leveret.context import JobContext
+from leveret.worker.attempt_key import AttemptKey
 from leveret.worker.intake.claims import Claims
+from leveret.worker.intake.grants import Grants
+from leveret.worker.intake.handler_slots import SHORT, HandlerSlots, OpenAttempt
 from leveret.worker.intake.membership import Membership
-from leveret.worker.intake.slots import SHORT, Lane, Lanes
-from leveret.worker.open_attempt import Held, Key
-from leveret.worker.report.acks import Settling
+from leveret.worker.intake.slots import WorkerSlots
+from leveret.worker.report.acks import Acks
 from leveret.worker.report.events import EventBuffer
 from leveret.worker.report.reporter import Ending, Reporter
-from leveret.worker.run.lifespans import Lifespans
+from leveret.worker.run.launcher import Launcher
 from leveret.worker.run.runner import Run
-from leveret_core.broker.base import Delivery, WorkerBroker
+from leveret_core.broker.base import Delivery
 from leveret_core.messages import Answer, Ask, Finished
-
-log = logging.getLogger(__name__)
-
-REMEMBERED = 200_000
-"""Granted claims a worker remembers, so that it uses none twice: more than the events on their way to the servers."""
 
 
 class Attempts:
-    """Brings each attempt through its stations: rung, asked for, granted, running, over, confirmed.
+    """Brings each attempt through its stations: received, asked for, granted, running, over, confirmed.
 
     Nothing runs without a claim granted to the present incarnation; nothing is reported after its lease.
 
     Args:
-        lanes: made by `lanes` with this object's methods.
+        membership: whose incarnation claims.
+        slots: say what may be claimed and run; connected here.
+        claims: ask the claim desk; connected here.
+        launcher: makes runs.
+        events: take the ends.
+        acks: acknowledge and return dispatch messages.
         on_lost: called with the incarnation whose lease is over, and why.
     """
 
     def __init__(
         self,
-        broker: WorkerBroker,
         membership: Membership,
+        slots: WorkerSlots,
+        claims: Claims,
+        launcher: Launcher,
+        events: EventBuffer,
+        acks: Acks,
         config: WorkerConfig,
-        lanes: Callable[[Callable[[Held], None], Callable[[Held], None]], Lanes],
+        *,
         on_lost: Callable[[str, str], None],
     ) -> None:
-        self.executor: Executor | None = None
-        """For handlers that run in a thread."""
-        self.lifespans = Lifespans(())
-        """What handlers share."""
-        self.capture: object = None
-        """The log capture of this worker."""
-        self.runs: set[Run] = set()
+        self.runs: dict[OpenAttempt, Run] = {}
         """Runs under way, stuck ones included."""
         self.finished = 0
         """Runs that have ended."""
-        self.lanes = lanes(self._ask, self._start)
-        self.settling = Settling()
-        self.events = EventBuffer(broker, config, self._confirmed)
-        self.claims = Claims(
-            broker,
-            membership,
-            config,
+        self._membership = membership
+        self._slots = slots
+        self._claims = claims
+        self._launcher = launcher
+        self._events = events
+        self._acks = acks
+        self._early_ack = config.early_ack
+        self._on_lost = on_lost
+        self._grants = Grants()
+        self._open: dict[AttemptKey, OpenAttempt] = {}
+        self._closing = False
+        slots.connect(claim=self._claim, start=self._start)
+        claims.connect(
             on_answer=self._answered,
             on_unclaimed=self._hand_back,
             on_unknown=lambda worker: on_lost(worker, "the servers do not know this worker any more"),
-            room=self.events.room,
         )
-        self._membership = membership
-        self._config = config
-        self._on_lost = on_lost
-        self._held: dict[Key, Held] = {}
-        self._granted: dict[int, int] = {}
-        """Occurrence → the attempt that was granted to this worker last; the oldest are dropped."""
-        self._closing = False
-        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def ring(self, lane: Lane, delivery: Delivery) -> None:
-        """Take a doorbell that came by the queue of `lane`."""
+    def receive(self, slots: HandlerSlots, delivery: Delivery) -> None:
+        """Take a dispatch message that came by the queue of a handler."""
         if self._closing:
-            self.settling.requeue(delivery)
+            self._acks.requeue(delivery)
             return
         key = (delivery.doorbell.occurrence, delivery.doorbell.attempt)
-        held = self._held.get(key)
-        if held is None or held.over:
-            # One that is over here and rung for again was handed back: only the desk knows what it is now.
-            held = self._held[key] = Held(key, lane, delivery)
-            self.lanes.offer(held)
-        elif held.settled:
-            self.settling.ack(delivery)
+        attempt = self._open.get(key)
+        if attempt is None or attempt.over:
+            # One that is over here and published again was handed back: only the desk knows what it is now.
+            attempt = self._open[key] = OpenAttempt(key, slots, delivery)
+            self._slots.offer(attempt)
+        elif attempt.acknowledged:
+            self._acks.ack(delivery)
         else:
-            held.deliveries.append(delivery)
+            attempt.deliveries.append(delivery)
 
     def cancel(self, asks: Sequence[Ask]) -> None:
         """Interrupt what runs of `asks`. What is not granted yet is left to the desk, which will not grant it."""
         for ask in asks:
-            held = self._held.get((ask.occurrence, ask.attempt))
-            if held is None or held.over:
+            attempt = self._open.get((ask.occurrence, ask.attempt))
+            if attempt is None or attempt.over:
                 continue
-            if held.run is not None:
-                held.run.stop("cancelled")
-            elif held.answer is not None:
-                held.lane.granted.remove(held)
-                self._end_unrun(held, "cancelled")
-                self.lanes.refuse(held.lane)
+            if (run := self.runs.get(attempt)) is not None:
+                run.stop("cancelled")
+            elif attempt.answer is not None:
+                self._end_unrun(attempt, "cancelled")
+                self._slots.withdraw(attempt)
 
-    def holding(self) -> list[Key]:
+    def holding(self) -> list[AttemptKey]:
         """All that is asked for, runs, or has ended without a confirmation. Safe to call from any thread."""
         # Each copy is one step of the interpreter. The ends come last, so that one which moves there meanwhile is in either.
-        held = list(self._held)
-        return list(dict.fromkeys([*held, *self.events.unconfirmed]))
+        found = list(self._open)
+        return list(dict.fromkeys([*found, *self._events.unconfirmed]))
 
     def close(self) -> None:
-        """Take nothing more: doorbells go back, and so does what was claimed and has not begun."""
+        """Take nothing more: dispatch messages go back, and so does what was claimed and has not begun."""
         self._closing = True
-        for held in self.lanes.empty_waiting():
-            self._forget(held, self.settling.requeue)
-        for held in self.lanes.empty_granted(float("inf")):
-            self._end_unrun(held, "released")
+        for attempt in self._slots.empty_waiting():
+            self._forget(attempt, self._acks.requeue)
+        for attempt in self._slots.empty_granted(float("inf")):
+            self._end_unrun(attempt, "released")
 
     def give_up_asking(self) -> None:
-        """Wait for no more answers; the doorbells go back."""
-        for held in list(self._held.values()):
-            if self.claims.pending(held.key):
-                self.claims.forget(held.key)
-                self._forget(held, self.settling.requeue)
+        """Wait for no more answers; the dispatch messages go back."""
+        for attempt in list(self._open.values()):
+            if self._claims.pending(attempt.key):
+                self._claims.forget(attempt.key)
+                self._forget(attempt, self._acks.requeue)
 
     def abandon(self) -> list[Run]:
-        """The lease is over: stop all runs, tell nobody how they ended, and forget them. Returns what was stopped."""
-        stopped = list(self.runs)
+        """The lease is over: stop all runs, report none of their ends, and forget them. Returns what was stopped."""
+        stopped = list(self.runs.values())
         for run in stopped:
             run.stop("lost")
-        for held in self.lanes.empty_granted(float("inf")):
-            self._forget(held, self.settling.ack)
-        for held in list(self._held.values()):
-            if held.answer is not None and not held.over:
-                self._forget(held, self.settling.ack)
+        for attempt in self._slots.empty_granted(float("inf")):
+            self._forget(attempt, self._acks.ack)
+        for attempt in list(self._open.values()):
+            if attempt.answer is not None and not attempt.over:
+                self._forget(attempt, self._acks.ack)
         return stopped
 
     def sweep(self) -> None:
-        """Once a second: acknowledge the doorbells of long runs, and hand back claims that got no slot."""
+        """Once a second: acknowledge the dispatch messages of long runs, and hand back claims that got no slot."""
         now = time.monotonic()
-        for held in list(self._held.values()):
-            if held.run is not None and not held.settled and now - held.run.started > self._config.early_ack:
-                self._settle(held)
-        for held in self.lanes.empty_granted(now - SHORT):
-            self._end_unrun(held, "released")
+        for attempt, run in list(self.runs.items()):
+            if not attempt.acknowledged and now - run.started > self._early_ack:
+                self._acknowledge(attempt)
+        for attempt in self._slots.empty_granted(now - SHORT):
+            self._end_unrun(attempt, "released")
 
-    def give_back(self, lane: Lane) -> None:
-        """What waits in `lane` for a slot goes back to its queue, for others."""
-        while lane.waiting:
-            self._forget(lane.waiting.popleft(), self.settling.requeue)
+    def give_back(self, slots: HandlerSlots) -> None:
+        """What waits for a slot of a handler goes back to its queue, for other workers."""
+        while slots.waiting:
+            self._forget(slots.waiting.popleft(), self._acks.requeue)
 
-    def _ask(self, held: Held) -> None:
-        self.claims.ask(held.key, held.type, last_success=held.lane.handler.last_success)
+    def _claim(self, attempt: OpenAttempt) -> None:
+        self._claims.ask(attempt.key, attempt.type, last_success=attempt.slots.handler.last_success)
 
     def _answered(self, answer: Answer) -> None:
-        held = self._held[answer.occurrence, answer.attempt]
-        if answer.status not in ("granted", "cancelled") or not self._first_grant(answer):
-            self._forget(held, self.settling.ack)
-            self.lanes.refuse(held.lane)
+        attempt = self._open[answer.occurrence, answer.attempt]
+        if answer.status not in ("granted", "cancelled") or not self._grants.is_new(answer):
+            self._forget(attempt, self._acks.ack)
+            self._slots.refuse(attempt.slots)
             return
-        held.answer = answer
-        held.worker = self._membership.id
-        if answer.status == "cancelled":
-            # It was granted, which nobody here heard of, and cancelled since: only this worker can say that it has ended.
-            self._end_unrun(held, "cancelled")
-            self.lanes.refuse(held.lane)
+        attempt.answer = answer
+        attempt.worker = self._membership.id
+        if answer.status == "cancelled" or self._closing:
+            # A cancelled one was granted, which this worker did not hear, and cancelled since: it must say that it has ended.
+            self._end_unrun(attempt, "cancelled" if answer.status == "cancelled" else "released")
+            self._slots.refuse(attempt.slots)
             return
-        held.granted_at = time.monotonic()
-        if self._closing:
-            self._end_unrun(held, "released")
-            self.lanes.refuse(held.lane)
-            return
-        if held.lane.short:
-            # The claim protects it, and the broker may bring the next doorbell while it runs.
-            self._settle(held)
-        self.lanes.lead = self.claims.lead
-        self.lanes.grant(held)
-
-    def _first_grant(self, answer: Answer) -> bool:
-        """Whether the claim is new. It is not when a doorbell was rung twice and the end of the run is still on its way: until
-        the servers have read it, they give the same answer again.
-        """
-        if self._granted.pop(answer.occurrence, 0) == answer.attempt:
-            self._granted[answer.occurrence] = answer.attempt
-            return False
-        self._granted[answer.occurrence] = answer.attempt
-        if len(self._granted) > REMEMBERED:
-            del self._granted[next(iter(self._granted))]
-        return True
+        attempt.granted_at = time.monotonic()
+        if attempt.slots.short:
+            # The claim protects it, and the broker may bring the next message while it runs.
+            self._acknowledge(attempt)
+        self._slots.lead = self._claims.lead
+        self._slots.grant(attempt)
 
     def _hand_back(self, answer: Answer) -> None:
         # Also one that was cancelled since: the servers know, and end it so.
-        if self._first_grant(answer):
-            self.events.finish(self._membership.id, _unrun(answer, "released"))
+        if self._grants.is_new(answer):
+            self._events.finish(self._membership.id, _unrun(answer, "released"))
 
-    def _start(self, held: Held) -> None:
-        answer, handler = held.answer, held.lane.handler
-        assert answer is not None
-        self._loop = asyncio.get_running_loop()
-        reporter = Reporter(
-            partial(self.events.add, held.worker),
-            self._later,
-            occurrence=answer.occurrence,
-            attempt=answer.attempt,
-            token=answer.token,
-            log_limit=self._config.log_limit,
-            capture=self.capture,
+    def _start(self, attempt: OpenAttempt) -> None:
+        assert attempt.answer is not None
+        run = self.runs[attempt] = self._launcher.launch(
+            attempt.slots.handler,
+            attempt.answer,
+            attempt.worker,
+            on_end=partial(self._ended, attempt),
+            on_free=partial(self._freed, attempt),
         )
-        context = JobContext(
-            reporter,
-            job=answer.job,
-            type=answer.type,
-            scheduled_for=answer.scheduled_for or datetime.now(UTC),
-            max_attempts=answer.max_attempts,
-            worker=held.worker,
-            timeout=answer.timeout if answer.timeout is not None else handler.timeout,
-            checkpoint=None if answer.checkpoint is UNSET else msgspec.json.decode(answer.checkpoint),
-            last_success_at=answer.last_success_at if handler.last_success else UNSET,
-            state=self.lifespans.state,
-        )
-        run = held.run = Run(
-            handler,
-            context,
-            answer.payload,
-            self.executor,
-            self._config,
-            on_end=partial(self._ended, held, reporter),
-            on_free=partial(self._freed, held),
-        )
-        self.runs.add(run)
-        if self._lease_is_over(held):
+        if self._lease_is_over(attempt):
             run.stop("lost")  # it begins and ends without its handler
         run.start()
 
-    def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        assert self._loop is not None, "something runs"
-        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, call)
-
-    def _ended(self, held: Held, reporter: Reporter, ending: Ending, duration: float) -> None:
-        if self._lease_is_over(held):
-            self._forget(held, self.settling.ack)
+    def _ended(self, attempt: OpenAttempt, reporter: Reporter, ending: Ending, duration: float) -> None:
+        if self._lease_is_over(attempt):
+            self._forget(attempt, self._acks.ack)
             return
-        held.over = True
-        held.answer = None  # its payload is not to wait for the confirmation
-        self.events.finish(held.worker, reporter.close(ending, duration), held)
+        attempt.over = True
+        attempt.answer = None  # its payload is not to wait for the confirmation
+        self._finish(attempt, reporter.close(ending, duration))
 
-    def _freed(self, held: Held, duration: float) -> None:
-        run, held.run = held.run, None  # the two name each other: let them go without the garbage collector
-        assert run is not None
-        self.runs.discard(run)
+    def _freed(self, attempt: OpenAttempt, duration: float) -> None:
+        del self.runs[attempt]
         self.finished += 1
-        self.lanes.finish(held.lane, duration)
+        self._slots.finish(attempt.slots, duration)
 
-    def _lease_is_over(self, held: Held) -> bool:
+    def _lease_is_over(self, attempt: OpenAttempt) -> bool:
         # Looked at where it counts, since the whole process may have been asleep until a moment ago.
         if not self._membership.lease.over:
             return False
-        reason = "it ended before anybody could say so"
-        asyncio.get_running_loop().call_soon(self._on_lost, held.worker, reason)
+        asyncio.get_running_loop().call_soon(self._on_lost, attempt.worker, "it ended before the heartbeat could say so")
         return True
 
-    def _end_unrun(self, held: Held, outcome: Literal["cancelled", "released"]) -> None:
-        assert held.answer is not None
-        held.over = True
-        end = _unrun(held.answer, outcome)
-        held.answer = None
-        self.events.finish(held.worker, end, held)
+    def _end_unrun(self, attempt: OpenAttempt, outcome: Literal["cancelled", "released"]) -> None:
+        assert attempt.answer is not None
+        attempt.over = True
+        end = _unrun(attempt.answer, outcome)
+        attempt.answer = None
+        self._finish(attempt, end)
 
-    def _confirmed(self, held: Held) -> None:
-        self._forget(held, self.settling.ack)
+    def _finish(self, attempt: OpenAttempt, end: Finished) -> None:
+        """Report the end; when the broker has it, the dispatch messages may go."""
+        self._events.finish(attempt.worker, end, partial(self._forget, attempt, self._acks.ack))
 
-    def _settle(self, held: Held) -> None:
-        held.settled = True
-        for delivery in held.deliveries:
-            self.settling.ack(delivery)
-        held.deliveries.clear()
+    def _acknowledge(self, attempt: OpenAttempt) -> None:
+        attempt.acknowledged = True
+        for delivery in attempt.deliveries:
+            self._acks.ack(delivery)
+        attempt.deliveries.clear()
 
-    def _forget(self, held: Held, settle: Callable[[Delivery], None]) -> None:
-        held.over = True
-        for delivery in held.deliveries:
+    def _forget(self, attempt: OpenAttempt, settle: Callable[[Delivery], None]) -> None:
+        attempt.over = True
+        for delivery in attempt.deliveries:
             settle(delivery)
-        held.deliveries.clear()
-        if self._held.get(held.key) is held:
-            del self._held[held.key]
+        attempt.deliveries.clear()
+        if self._open.get(attempt.key) is attempt:
+            del self._open[attempt.key]
 
 
 def _unrun(answer: Answer, outcome: Literal["cancelled", "released"]) -> Finished:

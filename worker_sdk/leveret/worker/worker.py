@@ -1,4 +1,4 @@
-"""A worker: takes doorbells, claims what they ring for, runs it, and tells how it ended."""
+"""A worker: its parts, and the order in which they start and end."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 from leveret.config import WorkerConfig
 from leveret.errors import ConfigurationError
 from leveret.registry import Handler
 from leveret.worker.attempts import Attempts
-from leveret.worker.intake.heartbeat import Condition, Pulse
+from leveret.worker.intake.claims import Claims
+from leveret.worker.intake.consumers import Consumers
+from leveret.worker.intake.heartbeat import HeartbeatSender, WorkerStatus
 from leveret.worker.intake.membership import Membership
-from leveret.worker.intake.slots import Lanes
+from leveret.worker.intake.slots import WorkerSlots
+from leveret.worker.report.acks import Acks
+from leveret.worker.report.events import EventBuffer
+from leveret.worker.run.launcher import Launcher
 from leveret.worker.run.lifespans import Lifespans
 from leveret.worker.run.log_capture import LogCapture
 from leveret.worker.run.runner import Run
@@ -25,8 +28,6 @@ from leveret_core.messages import Ask, Cancel, Control
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 5.0
-"""Seconds a doorbell may wait unclaimed for a slot of this worker, about; then others get it."""
 FLUSH_TIMEOUT = 10.0
 """Seconds the last events may take to be confirmed when the worker ends."""
 
@@ -55,22 +56,46 @@ class Worker:
     ) -> None:
         if not handlers:
             raise ConfigurationError("no handlers to serve")
-        self.config = config or WorkerConfig()
+        config = self.config = config or WorkerConfig()
         self.serving = asyncio.Event()
-        """Set when the worker has been welcomed and takes doorbells."""
+        """Set when the worker has been welcomed and takes dispatch messages."""
+        self._handlers = handlers
+        self._concurrency = config.concurrency or sum(handler.concurrency for handler in handlers)
         self._broker = broker
-        self._heartbeat_broker = heartbeat_broker
-        concurrency = self.config.concurrency or sum(handler.concurrency for handler in handlers)
+        # Report: where ends, logs and progress go.
+        self._events = EventBuffer(broker, config)
+        self._acks = Acks()
+        # Run: what handlers run in.
+        self._lifespans = Lifespans(list({id(each): each for handler in handlers for each in handler.lifespans}.values()))
+        self._capture = LogCapture(config.redact, printed=config.capture_print)
+        self._launcher = Launcher(config, self._events, self._lifespans, self._capture)
+        # Intake: where attempts come from.
         declared = [job for handler in handlers for job in handler.jobs]
-        self._membership = Membership(broker, [handler.info() for handler in handlers], concurrency, self.config, declared)
+        announced = [handler.info() for handler in handlers]
+        self._membership = Membership(broker, announced, self._concurrency, config, declared)
+        self._slots = WorkerSlots(handlers, self._concurrency)
+        self._consumers = Consumers(broker, self._slots)
+        self._claims = Claims(broker, self._membership, config, room=self._events.room)
+        # The way of each attempt through all three.
         self._attempts = Attempts(
-            broker, self._membership, self.config, partial(Lanes, handlers, concurrency), on_lost=self._lose
+            self._membership,
+            self._slots,
+            self._claims,
+            self._launcher,
+            self._events,
+            self._acks,
+            config,
+            on_lost=self._lease_lost,
         )
-        self._capture = self._attempts.capture = LogCapture(self.config.redact, printed=self.config.capture_print)
-        lifespans = {id(each): each for handler in handlers for each in handler.lifespans}
-        self._lifespans = self._attempts.lifespans = Lifespans(list(lifespans.values()))
-        self._pulse: Pulse | None = None
-        self._executor: ThreadPoolExecutor | None = None
+        self._heartbeats = HeartbeatSender(
+            self._membership,
+            heartbeat_broker,
+            broker,
+            status=lambda: WorkerStatus(self.running, self._draining, self._attempts.holding()),
+            on_cancel=self._attempts.cancel,
+            on_drain=self._drain_asked,
+            on_lost=self._lease_lost,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[None] | None = None
         self._draining = False
@@ -94,7 +119,7 @@ class Worker:
     @property
     def stuck(self) -> int:
         """Slots taken by handlers that ignore their interruption."""
-        return sum(run.stuck for run in self._attempts.runs)
+        return sum(run.stuck for run in self._attempts.runs.values())
 
     async def start(self) -> None:
         """Connect; then, in the background, enter the lifespans, say hello and serve.
@@ -104,33 +129,18 @@ class Worker:
         """
         await self._broker.start()
         self._ended = asyncio.get_running_loop().create_future()
-        attempts = self._attempts
-        threads = sum(lane.limit for lane in attempts.lanes.all if lane.handler.kind != "async")
-        if threads:
-            attempts.executor = self._executor = ThreadPoolExecutor(min(threads, attempts.lanes.total.limit), "leveret-job")
-        if any(lane.handler.kind == "process" for lane in attempts.lanes.all):
-            from leveret.worker.run.child_process import prepare  # most workers never need multiprocessing
-
-            prepare(lane.handler for lane in attempts.lanes.all)
+        self._launcher.open(self._handlers, self._concurrency)
         self._capture.install(self.config.log_level)
-        for work in (attempts.settling, attempts.claims, attempts.events):
-            self._spawn(work.run())
+        self._spawn(self._acks.run())
+        self._spawn(self._claims.run())
+        self._spawn(self._events.run())
         self._spawn(self._serve())
         self._spawn(self._sweep())
         self._spawn(self._membership.stay_declared())
-        self._pulse = Pulse(
-            self._membership,
-            self._heartbeat_broker,
-            self._broker,
-            condition=lambda: Condition(len(attempts.runs), self._draining, attempts.holding()),
-            on_cancel=attempts.cancel,
-            on_drain=self._told_to_drain,
-            on_lost=self._lose,
-        )
-        self._pulse.start()
+        self._heartbeats.start()
 
     async def wait(self) -> None:
-        """Wait until somebody wants the worker drained from afar, or it cannot go on.
+        """Wait until the servers want the worker drained, or it cannot go on.
 
         Raises:
             ConfigurationError: the servers refuse this worker, or a job that its code declares.
@@ -146,63 +156,58 @@ class Worker:
         Args:
             grace: default: the configuration's. A second call returns at once, and can only shorten the time that is left.
         """
-        attempts, config = self._attempts, self.config
+        config, runs = self.config, self._attempts.runs
         self._drain_until = min(self._drain_until, time.monotonic() + (config.grace if grace is None else grace))
         if self._ended is None or self._draining:
             return
         self._draining = True
         log.info("draining: %d running", self.running)
         await self._broker.pause()
-        attempts.close()
-        await _until(lambda: not attempts.claims.outstanding, min(self._drain_until, time.monotonic() + config.ask_timeout))
-        attempts.give_up_asking()
-        await _until(lambda: not attempts.runs or time.monotonic() > self._drain_until, float("inf"))
-        for run in attempts.runs:
+        self._attempts.close()
+        await _until(lambda: not self._claims.outstanding, min(self._drain_until, time.monotonic() + config.ask_timeout))
+        self._attempts.give_up_asking()
+        await _until(lambda: not runs or time.monotonic() > self._drain_until, float("inf"))
+        for run in runs.values():
             run.stop("released")
-        await _until(lambda: all(run.reported for run in attempts.runs), time.monotonic() + config.stop_grace + 1)
-        if not await attempts.events.flush(FLUSH_TIMEOUT):
+        await _until(lambda: all(run.reported for run in runs.values()), time.monotonic() + config.stop_grace + 1)
+        if not await self._events.flush(FLUSH_TIMEOUT):
             log.error("the broker did not confirm the last events; the servers will try again what they tell of")
-        await attempts.settling.flush(FLUSH_TIMEOUT)
-        if attempts.events.kept:
+        await self._acks.flush(FLUSH_TIMEOUT)
+        if self._events.kept:
             # Until the lease ends, the worker that starts here next can still tell of them.
             return
         await self._membership.say_goodbye()
 
     async def stop(self) -> None:
-        """End at once; what still runs is interrupted, and nobody else's until the lease is over. Safe to call twice."""
+        """End at once; what still runs is interrupted, and is no other worker's until the lease is over. Safe to call twice."""
         if self._ended is None:
             return
         ended, self._ended = self._ended, None
         self._attempts.close()
         self._attempts.abandon()
-        await _until(lambda: all(run.stuck for run in self._attempts.runs), time.monotonic() + 1)
+        await _until(lambda: all(run.stuck for run in self._attempts.runs.values()), time.monotonic() + 1)
         await self._lifespans.leave()
-        if self._pulse is not None:
-            await self._pulse.stop()
+        await self._heartbeats.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._capture.remove()
-        self._attempts.events.close()
+        self._events.close()
         await self._broker.stop()
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+        self._launcher.close()
         if not ended.done():
             ended.set_result(None)
 
     async def _serve(self) -> None:
         await self._lifespans.enter()
         await self._broker.listen(self._hear)
-        lanes = self._attempts.lanes
-        # Before the hello, which makes servers ring for what waited for such a worker: by then the queues should be there.
-        # Doorbells that come earlier still wait for the welcome.
-        async with asyncio.TaskGroup() as group:
-            for lane in lanes.all:
-                group.create_task(self._broker.serve(lane.handler.pattern, lane.limit, partial(self._attempts.ring, lane)))
+        # Before the hello, on which servers publish what waited for such a worker: by then the queues should be there.
+        # Dispatch messages that come earlier still wait for the welcome.
+        await self._consumers.start(self._attempts.receive)
         await self._membership.join()
         self.serving.set()
-        patterns = ", ".join(lane.handler.pattern for lane in lanes.all)
-        log.info("worker %s serves %s with %d slots", self.id, patterns, lanes.total.limit)
+        patterns = ", ".join(handler.pattern for handler in self._handlers)
+        log.info("worker %s serves %s with %d slots", self.id, patterns, self._concurrency)
 
     def _hear(self, word: Control) -> None:
         if word.worker != self._membership.id:
@@ -210,14 +215,14 @@ class Worker:
         if isinstance(word, Cancel):
             self._attempts.cancel([Ask(word.occurrence, word.attempt)])
         else:
-            self._told_to_drain()
+            self._drain_asked()
 
-    def _told_to_drain(self) -> None:
+    def _drain_asked(self) -> None:
         if self._ended is not None and not self._ended.done() and not self._draining:
             log.info("told to drain")
             self._ended.set_result(None)
 
-    def _lose(self, worker: str, reason: str) -> None:
+    def _lease_lost(self, worker: str, reason: str) -> None:
         """Stop everything that ran under a lease that is over, and begin again as a new incarnation."""
         if worker != self._membership.id or self._ended is None or not self._membership.joined.is_set():
             return
@@ -227,9 +232,8 @@ class Worker:
         self._spawn(self._rejoin(stopped))
 
     async def _rejoin(self, stopped: Sequence[Run]) -> None:
-        runs = self._attempts.runs
         patience = time.monotonic() + self.config.stop_grace + 1
-        await _until(lambda: all(run.stuck or run not in runs for run in stopped), patience)
+        await _until(lambda: all(run.stuck or run.freed for run in stopped), patience)
         await self._membership.join()
         log.info("back as worker %s", self.id)
 
@@ -238,20 +242,7 @@ class Worker:
             await asyncio.sleep(1)
             self._attempts.sweep()
             if not self._draining:
-                await self._share()
-
-    async def _share(self) -> None:
-        """Leave to other workers what would wait here. It comes when a doorbell is acknowledged before its run has ended, or
-        when the slots in all are fewer than those of the handlers.
-        """
-        lanes = self._attempts.lanes
-        for lane in lanes.crowded(time.monotonic() - PATIENCE):
-            lane.held_back = True
-            await self._broker.hold(lane.handler.pattern)
-            self._attempts.give_back(lane)
-        for lane in lanes.relieved():
-            lane.held_back = False
-            await self._broker.resume(lane.handler.pattern)
+                await self._consumers.share(self._attempts.give_back)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

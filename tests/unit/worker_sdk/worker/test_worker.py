@@ -13,7 +13,7 @@ import pytest
 from leveret import BrokerUnavailable, ConfigurationError, JobContext, Registry
 from leveret.config import WorkerConfig
 from leveret.worker import Worker
-from leveret.worker import worker as worker_module
+from leveret.worker.intake import consumers
 from leveret.worker.intake.membership import Membership
 from leveret_core.messages import Ask, Cancel, Claim, Drain, HandlerInfo, Heartbeat, Hello, encode, take_request
 from support.eventually import eventually
@@ -227,7 +227,7 @@ async def test_the_doorbell_of_a_long_run_is_acknowledged_early(servers: FakeSer
 async def test_a_busy_worker_leaves_to_others_what_it_has_no_slot_for(
     servers: FakeServers, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(consumers, "PATIENCE", 0.5)
     gate = Gate()
     registry.job("mail", concurrency=1)(gate)
     async with serving(servers, registry, early_ack=0.1):
@@ -247,7 +247,7 @@ async def test_a_busy_worker_leaves_to_others_what_it_has_no_slot_for(
 async def test_slots_in_all_that_are_taken_hold_up_no_other_handlers_doorbells(
     servers: FakeServers, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(consumers, "PATIENCE", 0.5)
     gate = Gate()
     registry.job("mail", concurrency=1)(gate)
     registry.job("report", concurrency=1)(gate)
@@ -451,7 +451,7 @@ async def test_a_run_leaves_nothing_for_the_garbage_collector(servers: FakeServe
             gc.set_debug(0)
             gc.garbage.clear()
             gc.enable()
-        assert left.isdisjoint({"Held", "Run", "JobContext", "Reporter", "Answer", "Finished", "Log"})
+        assert left.isdisjoint({"OpenAttempt", "Run", "JobContext", "Reporter", "Answer", "Finished", "Log"})
 
 
 async def test_servers_may_drain_a_worker_from_afar(servers: FakeServers, registry: Registry) -> None:

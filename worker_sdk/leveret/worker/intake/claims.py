@@ -12,8 +12,8 @@ from msgspec import UNSET
 
 from leveret.config import WorkerConfig
 from leveret.errors import BrokerUnavailable
+from leveret.worker.attempt_key import AttemptKey
 from leveret.worker.intake.membership import Membership
-from leveret.worker.open_attempt import Key
 from leveret_core.broker.base import WorkerBroker
 from leveret_core.messages import Answer, Ask, Claim, Claimed, Refused, Unknown
 
@@ -36,9 +36,8 @@ class Claims:
     lost request nor a lost reply can run an occurrence twice, or never.
 
     Args:
-        on_answer: called for each answer that somebody still waits for, and that the present incarnation got.
-        on_unclaimed: called for a granted answer that nobody waits for any more.
-        on_unknown: called with the incarnation that the servers do not know (any more).
+        broker: connected to the claim desk.
+        membership: whose incarnation claims.
         room: nothing is asked for while it is not set.
     """
 
@@ -47,10 +46,6 @@ class Claims:
         broker: WorkerBroker,
         membership: Membership,
         config: WorkerConfig,
-        *,
-        on_answer: Callable[[Answer], None],
-        on_unclaimed: Callable[[Answer], None],
-        on_unknown: Callable[[str], None],
         room: asyncio.Event,
     ) -> None:
         self.lead = 0.01
@@ -58,24 +53,39 @@ class Claims:
         self._broker = broker
         self._membership = membership
         self._timeout = config.ask_timeout
-        self._on_answer = on_answer
-        self._on_unclaimed = on_unclaimed
-        self._on_unknown = on_unknown
         self._room = room
-        self._asks: dict[Key, tuple[str, bool]] = {}
+        self._asks: dict[AttemptKey, tuple[str, bool]] = {}
         """The type of each, and whether it wants the last success of its job."""
         self._wake = asyncio.Event()
 
-    def ask(self, key: Key, job_type: str, *, last_success: bool = False) -> None:
+    def connect(
+        self,
+        *,
+        on_answer: Callable[[Answer], None],
+        on_unclaimed: Callable[[Answer], None],
+        on_unknown: Callable[[str], None],
+    ) -> None:
+        """Before anything else: who hears of answers.
+
+        Args:
+            on_answer: called for each answer that is still waited for, and that the present incarnation got.
+            on_unclaimed: called for a granted answer that is not waited for any more.
+            on_unknown: called with the incarnation that the servers do not know (any more).
+        """
+        self._on_answer = on_answer
+        self._on_unclaimed = on_unclaimed
+        self._on_unknown = on_unknown
+
+    def ask(self, key: AttemptKey, job_type: str, *, last_success: bool = False) -> None:
         """Ask for an attempt, and for the last success of its job if that is wanted; asking twice is asking once."""
         self._asks[key] = job_type, last_success
         self._wake.set()
 
-    def forget(self, key: Key) -> None:
-        """Nobody waits for this answer any more; if it is granted, `on_unclaimed` hears of it."""
+    def forget(self, key: AttemptKey) -> None:
+        """Wait for this answer no longer; if it is granted, `on_unclaimed` hears of it."""
         self._asks.pop(key, None)
 
-    def pending(self, key: Key) -> bool:
+    def pending(self, key: AttemptKey) -> bool:
         """Whether the attempt is asked for, and not answered."""
         return key in self._asks
 
@@ -98,7 +108,7 @@ class Claims:
             if self._asks:
                 self._wake.set()
 
-    async def _request(self, keys: list[Key]) -> None:
+    async def _request(self, keys: list[AttemptKey]) -> None:
         worker, _, secret = self._membership.incarnation
         clock = asyncio.get_running_loop().time
         sent_at = clock()

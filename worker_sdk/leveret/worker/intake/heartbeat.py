@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
+from leveret.worker.attempt_key import AttemptKey
 from leveret.worker.intake.lease import boot_time
 from leveret.worker.intake.membership import Membership
-from leveret.worker.open_attempt import Key
 from leveret_core.broker.base import WorkerBroker
 from leveret_core.messages import Alive, Ask, Heartbeat, Unknown
 from leveret_core.messages.fields import MAX_HOLDING
@@ -32,24 +32,24 @@ LAG_WORTH_TELLING = 1.0
 """Seconds."""
 
 
-class Condition(NamedTuple):
+class WorkerStatus(NamedTuple):
     """What a heartbeat tells: runs under way, whether the worker takes no more, and the attempts it holds."""
 
     running: int
     draining: bool
-    holding: Sequence[Key]
+    holding: Sequence[AttemptKey]
 
 
-class Pulse:
+class HeartbeatSender:
     """Sends heartbeats and watches the lease. All callbacks are called on the main loop.
 
     Args:
         membership: whose lease is renewed.
         broker: makes the connection, in the thread that uses it; None to share `shared` on the main loop instead
             (a broker inside this process, for development).
-        condition: read from the heartbeat's thread.
+        status: read from the heartbeat's thread.
         on_cancel: attempts that must stop.
-        on_drain: somebody wants the worker to end.
+        on_drain: the servers want the worker to end.
         on_lost: the incarnation whose lease is over or that the servers do not know any more, and why.
     """
 
@@ -59,7 +59,7 @@ class Pulse:
         broker: Callable[[], WorkerBroker] | None,
         shared: WorkerBroker,
         *,
-        condition: Callable[[], Condition],
+        status: Callable[[], WorkerStatus],
         on_cancel: Callable[[Sequence[Ask]], None],
         on_drain: Callable[[], None],
         on_lost: Callable[[str, str], None],
@@ -67,11 +67,11 @@ class Pulse:
         self._membership = membership
         self._factory = broker
         self._shared = shared
-        self._condition = condition
+        self._status = status
         self._on_cancel = on_cancel
         self._on_drain = on_drain
         self._on_lost = on_lost
-        self._main = asyncio.get_running_loop()
+        self._main: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._task: asyncio.Task[None] | None = None
         self._own: asyncio.AbstractEventLoop | None = None
@@ -80,7 +80,8 @@ class Pulse:
         self._lag = 0.0
 
     def start(self) -> None:
-        """Begin."""
+        """Begin; called on the main loop."""
+        self._main = asyncio.get_running_loop()
         if self._factory is None:
             self._task = asyncio.create_task(self._run(self._shared))
         else:
@@ -155,15 +156,15 @@ class Pulse:
             await asyncio.sleep(pause * random.uniform(0.9, 1.0))
 
     async def _renew(self, broker: WorkerBroker) -> bool:
-        (worker, lease, secret), condition = self._membership.incarnation, self._condition()
+        (worker, lease, secret), status = self._membership.incarnation, self._status()
         sent_at = boot_time()
         heartbeat = Heartbeat(
             worker=worker,
             secret=secret,
-            running=condition.running,
+            running=status.running,
             loop_lag=self._measure(),
-            draining=condition.draining,
-            holding=[Ask(*key) for key in condition.holding] if len(condition.holding) <= MAX_HOLDING else UNSET,
+            draining=status.draining,
+            holding=[Ask(*key) for key in status.holding] if len(status.holding) <= MAX_HOLDING else UNSET,
         )
         try:
             reply = await broker.request(heartbeat, min(TIMEOUT, self._membership.heartbeat))
@@ -201,5 +202,6 @@ class Pulse:
         self._probe_sent = None
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the main loop is closed: nobody is left to tell
+        assert self._main is not None, "start() comes first"
+        with contextlib.suppress(RuntimeError):  # the main loop is closed, and the worker with it
             self._main.call_soon_threadsafe(callback, *arguments)

@@ -1,4 +1,4 @@
-"""Acknowledges and returns doorbells, one after the other, where nobody has to wait for it."""
+"""Acknowledges and returns dispatch messages, one after the other, where no attempt has to wait for it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DEADLINE = 10.0
 """Seconds the broker may take for up to a hundred of them."""
 
 
-class Settling:
-    """A queue of acknowledgements and returns. What fails is redelivered by the broker, and settled again then."""
+class Acks:
+    """A queue of acknowledgements and returns. After one that fails the broker delivers the message again."""
 
     def __init__(self) -> None:
         self._queue: deque[Callable[[], Awaitable[None]]] = deque()
@@ -25,19 +25,19 @@ class Settling:
         self._idle.set()
 
     def ack(self, delivery: Delivery) -> None:
-        """Drop the doorbell from its queue, soon."""
+        """Drop the dispatch message from its queue, soon."""
         self._put(delivery.ack)
 
     def requeue(self, delivery: Delivery) -> None:
-        """Give the doorbell back to its queue, soon."""
+        """Give the dispatch message back to its queue, soon."""
         self._put(delivery.requeue)
 
-    def _put(self, settle: Callable[[], Awaitable[None]]) -> None:
-        self._queue.append(settle)
+    def _put(self, send: Callable[[], Awaitable[None]]) -> None:
+        self._queue.append(send)
         self._wake.set()
 
     async def run(self) -> None:
-        """Settle until cancelled."""
+        """Send them until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -48,16 +48,16 @@ class Settling:
                         for _ in range(min(len(self._queue), 100)):
                             await self._queue.popleft()()
                 except Exception as error:
-                    # A timeout here is a connection that takes no more; its doorbells come again on the next one.
-                    log.debug("a doorbell could not be settled: %s", error)
+                    # A timeout here is a connection that takes no more; its messages come again on the next one.
+                    log.debug("a dispatch message could not be acknowledged: %s", error)
             self._idle.set()
 
     async def flush(self, timeout: float) -> None:
-        """Wait until everything is settled, `timeout` seconds at most."""
+        """Wait until all are sent, `timeout` seconds at most."""
         try:
             async with asyncio.timeout(timeout):
                 while self._queue or not self._idle.is_set():
                     await self._idle.wait()
                     await asyncio.sleep(0)
         except TimeoutError:
-            log.debug("%d doorbells were not settled in time", len(self._queue))
+            log.debug("%d dispatch messages were not acknowledged in time", len(self._queue))

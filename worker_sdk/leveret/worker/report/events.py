@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from leveret.config import WorkerConfig
-from leveret.worker.open_attempt import Held, Key
+from leveret.worker.attempt_key import AttemptKey
+from leveret.worker.report.left_over import send_left_over
 from leveret.worker.report.outbox import MAX_BATCH, Entry, Outbox, encode_batch
-from leveret.worker.report.spool import Spool, left_over
+from leveret.worker.report.spool import Spool
 from leveret_core.broker.base import WorkerBroker
 from leveret_core.messages import Event, Finished, Log, Progress
 
@@ -27,8 +28,9 @@ SPILL_INTERVAL = 0.05
 RETRY_PAUSE = (0.2, 2.0)
 """Seconds before a batch that was not confirmed is sent again: the first and the longest pause."""
 
-End = tuple[Key, Held | None]
-"""An attempt that ended, and what waits for the confirmation of that."""
+Confirmed = Callable[[], None]
+"""Called when the broker has the end of an attempt."""
+End = tuple[AttemptKey, Confirmed | None]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -40,24 +42,20 @@ class EventBuffer:
     What ends an attempt is never dropped. When memory and disk are full, logs and progress go first, the oldest, and are
     counted; when even ends have filled them there is no more `room`, and nothing may be claimed until there is.
 
-    Args:
-        on_confirmed: called with what was held for a finished event, when the broker has it.
-
     Attributes:
         room: set while results of more attempts can be kept.
         unconfirmed: attempts whose end the broker has not confirmed yet.
     """
 
-    def __init__(self, broker: WorkerBroker, config: WorkerConfig, on_confirmed: Callable[[Held], None]) -> None:
+    def __init__(self, broker: WorkerBroker, config: WorkerConfig) -> None:
         self.room = asyncio.Event()
         self.room.set()
-        self.unconfirmed: dict[Key, None] = {}
+        self.unconfirmed: dict[AttemptKey, None] = {}
         self._broker = broker
         self._timeout = config.send_timeout
         self._folder = config.spool_dir
         self._spool = Spool(config.spool_dir, config.spool_size) if config.spool_dir and config.spool_size else None
         self._disk: ThreadPoolExecutor | None = None
-        self._on_confirmed = on_confirmed
         self._outbox = Outbox(config.buffered_events, config.buffered_bytes)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
@@ -71,16 +69,16 @@ class EventBuffer:
     def add(self, worker: str, event: Event) -> None:
         """Take a log or progress event of incarnation `worker`, from any thread."""
         self._outbox.add(worker, event)
-        # Set after the event is in, and cleared before events are taken: none is left without somebody who wakes.
+        # Set after the event is in, and cleared before events are taken: every event has been, or is about to be, announced.
         if not self._armed:
             self._armed = True
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._wake.set)
 
-    def finish(self, worker: str, event: Finished, held: Held | None = None) -> None:
-        """Take the last event of an attempt, on the event loop; `held` goes to `on_confirmed`."""
+    def finish(self, worker: str, event: Finished, confirmed: Confirmed | None = None) -> None:
+        """Take the last event of an attempt, on the event loop; `confirmed` is called when the broker has it."""
         self.unconfirmed[event.occurrence, event.attempt] = None
-        self._outbox.finish(worker, event, held)
+        self._outbox.finish(worker, event, confirmed)
         self._armed = True
         self._wake.set()
         if not self._outbox.room(0):
@@ -102,7 +100,8 @@ class EventBuffer:
         if self.waiting:
             self._wake.set()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._send_left_over())
+            if self._folder is not None:
+                tasks.create_task(send_left_over(self._folder, self._sent, RETRY_PAUSE))
             tasks.create_task(self._send())
 
     async def flush(self, timeout: float) -> bool:
@@ -223,22 +222,8 @@ class EventBuffer:
             else:
                 await asyncio.sleep(random.uniform(pause / 2, pause))
                 pause = min(longest, pause * 2)
-        while self._on_disk:  # only after damage: what they held is not waited for any longer
+        while self._on_disk:  # only after damage: their confirmation is not waited for any longer
             self._confirm(self._on_disk.popleft())
-
-    async def _send_left_over(self) -> None:
-        """What processes that died here could not send. Of attempts that are others' by now, the servers ignore it."""
-        if self._folder is None:
-            return
-        pause, longest = RETRY_PAUSE
-        try:
-            with left_over(self._folder) as messages:
-                for body in messages:
-                    while not await self._sent(body):
-                        await asyncio.sleep(random.uniform(pause / 2, pause))
-                        pause = min(longest, pause * 2)
-        except OSError as error:
-            log.warning("what earlier workers left in %s is not sent: %s", self._folder, error)
 
     async def _sent(self, body: bytes) -> bool:
         try:
@@ -250,10 +235,10 @@ class EventBuffer:
         return True
 
     def _confirm(self, ends: Sequence[End]) -> None:
-        for key, held in ends:
+        for key, confirmed in ends:
             self.unconfirmed.pop(key, None)
-            if held is not None:
-                self._on_confirmed(held)
+            if confirmed is not None:
+                confirmed()
 
     def _look_for_room(self, *, stuck: bool = False) -> None:
         """See whether the results in memory leave room for more; `stuck` when they can go nowhere."""
@@ -276,4 +261,4 @@ class EventBuffer:
 
 
 def _ends(batch: Sequence[Entry]) -> list[End]:
-    return [((e.event.occurrence, e.event.attempt), e.held) for e in batch if isinstance(e.event, Finished)]
+    return [((e.event.occurrence, e.event.attempt), e.confirmed) for e in batch if isinstance(e.event, Finished)]

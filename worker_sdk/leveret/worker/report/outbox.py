@@ -1,15 +1,15 @@
-"""Events in memory, in the order they happened, within bounds: ends of attempts are kept, of the rest the oldest go first."""
+"""Events in memory, in their order and within bounds: ends of attempts are kept, of the rest the oldest are dropped."""
 
 from __future__ import annotations
 
 import itertools
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from leveret.worker.open_attempt import Held, Key
+from leveret.worker.attempt_key import AttemptKey
 from leveret_core.messages import Checkpoint, Event, Events, Finished, Log, encode
 
 MAX_BATCH = 500
@@ -20,20 +20,28 @@ _FIELD = 100
 
 
 class Entry(NamedTuple):
-    """An event of incarnation `worker` on its way; `held` waits for its confirmation, `stands_for` counts log records."""
+    """An event of incarnation `worker` on its way.
+
+    Attributes:
+        order: its place among all events of the worker.
+        size: bytes that it takes, about.
+        confirmed: called when the broker has it.
+        records: how many log records it tells of.
+    """
 
     order: int
     worker: str
     event: Event
     size: int
-    held: Held | None = None
-    stands_for: int = 1
+    confirmed: Callable[[], None] | None = None
+    records: int = 1
 
 
 class Outbox:
     """Two queues, taken from as one: ends of attempts, and the rest. Safe to use from any thread.
 
-    Of the rest, logs and progress give way; the latest checkpoint of an attempt does not, and is then kept with the ends.
+    Of the rest, logs and progress are dropped when there are too many; the latest checkpoint of an attempt is not, and is then
+    kept with the ends.
 
     Args:
         events: of the rest, at most.
@@ -49,8 +57,8 @@ class Outbox:
         self._others: deque[Entry] = deque()
         self._end_bytes = 0
         self._other_bytes = 0
-        self._dropped: dict[Key, tuple[int, Entry]] = {}
-        self._checkpoints: dict[Key, int] = {}
+        self._dropped: dict[AttemptKey, tuple[int, Entry]] = {}
+        self._checkpoints: dict[AttemptKey, int] = {}
         """Attempt → the order of its latest checkpoint in here."""
 
     def __len__(self) -> int:
@@ -61,7 +69,7 @@ class Outbox:
         return self._end_bytes + taken < self._size
 
     def add(self, worker: str, event: Event) -> None:
-        """Put in anything but an end; the oldest logs give way to it, and are counted."""
+        """Put in anything but an end; where there is no room the oldest logs are dropped, and counted."""
         with self._lock:
             entry = Entry(next(self._order), worker, event, size_of(event))
             if isinstance(event, Checkpoint):
@@ -70,10 +78,10 @@ class Outbox:
             self._other_bytes += entry.size
             self._shrink()
 
-    def finish(self, worker: str, event: Finished, held: Held | None) -> None:
-        """Put in the last event of an attempt."""
+    def finish(self, worker: str, event: Finished, confirmed: Callable[[], None] | None) -> None:
+        """Put in the last event of an attempt; `confirmed` is called when the broker has it."""
         with self._lock:
-            entry = Entry(next(self._order), worker, event, size_of(event), held)
+            entry = Entry(next(self._order), worker, event, size_of(event), confirmed)
             self._ends.append(entry)
             self._end_bytes += entry.size
 
@@ -124,7 +132,7 @@ class Outbox:
             if isinstance(entry.event, Log):
                 key = (entry.event.occurrence, entry.event.attempt)
                 count, first = self._dropped.get(key, (0, entry))
-                self._dropped[key] = (count + entry.stands_for, first)
+                self._dropped[key] = (count + entry.records, first)
             elif isinstance(entry.event, Checkpoint) and self._is_latest(entry):
                 self._ends.appendleft(entry)
                 self._end_bytes += entry.size
@@ -156,7 +164,7 @@ def size_of(event: Event) -> int:
 
 
 def _notice(count: int, first: Entry) -> Entry:
-    """Stands in for the dropped records of an attempt, under the number of the first of them."""
+    """Takes the place of the dropped records of an attempt, under the number of the first of them."""
     event = first.event
     assert isinstance(event, Log)
     notice = Log(
@@ -168,4 +176,4 @@ def _notice(count: int, first: Entry) -> Entry:
         level="warning",
         message=f"{count} log records were dropped because the broker could not be reached",
     )
-    return Entry(first.order, first.worker, notice, size_of(notice), stands_for=count)
+    return Entry(first.order, first.worker, notice, size_of(notice), records=count)

@@ -1,4 +1,4 @@
-"""A bounded file of messages that the broker could not take, in order, and the files that dead processes left."""
+"""A bounded file of messages that the broker could not take, in order."""
 
 from __future__ import annotations
 
@@ -6,23 +6,18 @@ import contextlib
 import fcntl
 import logging
 import os
-import stat
 import struct
-import time
 import uuid
 import zlib
-from collections.abc import Generator, Iterator
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 HEADER = b"leveret spool 1\n"
-_FRAME = struct.Struct(">II")
+FRAME = struct.Struct(">II")
 """Before each message: its bytes, and their CRC-32."""
 LARGEST = 16 * 1024 * 1024
 """Bytes of a message; a greater length in a file is damage."""
-KEPT_FOR = 3600.0
-"""Seconds after which what a dead process left is of no use to anybody: its lease has long been over."""
 SUFFIX = ".spool"
 
 
@@ -60,11 +55,11 @@ class Spool:
 
     def append(self, message: bytes) -> bool:
         """Add a message; False, and nothing is written, when the file would grow too large or the disk refuses."""
-        if self._end + _FRAME.size + len(message) > self.limit:
+        if self._end + FRAME.size + len(message) > self.limit:
             return False
         try:
             file = self._file if self._file is not None else self._create()
-            frame = _FRAME.pack(len(message), zlib.crc32(message)) + message
+            frame = FRAME.pack(len(message), zlib.crc32(message)) + message
             # At a known place, so that the rest of a write that failed half way is overwritten by the next one.
             if _write(file, frame, self._end) < len(frame):
                 raise OSError("the disk is full")
@@ -81,9 +76,9 @@ class Spool:
         """The oldest message; None when there is none."""
         if self._file is None or self.empty:
             return None
-        message = _read_frame(self._file, self._read)
+        message = read_frame(self._file, self._read)
         if message is None:
-            # Nobody but us writes here: the disk has lost it.
+            # No other process writes here: the disk has lost it.
             log.error("%s is damaged; %d bytes of events are lost", self._path, self._end - self._read)
             self._empty()
         self._length = len(message or b"")
@@ -91,7 +86,7 @@ class Spool:
 
     def drop_first(self) -> None:
         """What `first` returned last is confirmed."""
-        self._read += _FRAME.size + self._length
+        self._read += FRAME.size + self._length
         if self._read >= self._end:
             self._empty()
 
@@ -121,72 +116,16 @@ class Spool:
         self._read = self._end = len(HEADER)
 
 
-@contextlib.contextmanager
-def left_over(folder: Path) -> Generator[Iterator[bytes]]:
-    """The messages that dead processes left in `folder`, oldest file first. What was read to its end is deleted.
-
-    Leaving the context before that keeps the file. Files older than `KEPT_FOR` are deleted unread.
-    """
-    locked: list[int] = []
+def read_frame(file: int, place: int) -> bytes | None:
+    """The message at a place of a file; None at its end, and where it is damaged."""
     try:
-        yield _messages(folder, locked)
-    finally:
-        for file in locked:
-            os.close(file)
-
-
-def _messages(folder: Path, locked: list[int]) -> Iterator[bytes]:
-    for path in _files(folder):
-        file = _adopt(path)
-        if file is None:
-            continue
-        locked.append(file)
-        found, place = 0, len(HEADER)
-        if time.time() - os.fstat(file).st_mtime < KEPT_FOR and os.pread(file, len(HEADER), 0) == HEADER:
-            while (message := _read_frame(file, place)) is not None:
-                yield message
-                found += 1
-                place += _FRAME.size + len(message)
-        rest = os.fstat(file).st_size - place
-        log.info("%s, left by an earlier worker: %d messages sent, %d bytes unusable", path.name, found, max(0, rest))
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
-def _files(folder: Path) -> list[Path]:
-    try:
-        dated = [(path.stat().st_mtime, path) for path in folder.glob(f"*{SUFFIX}")]
-    except OSError:
-        return []
-    return [path for _, path in sorted(dated)]
-
-
-def _adopt(path: Path) -> int | None:
-    """The open file, locked; None when its process lives, or another one was quicker."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink != 1:
-            raise PermissionError(f"{path} is gone, or not our own")  # in a folder such as /tmp anybody can put one
-    except OSError:
-        os.close(file)
-        return None
-    return file
-
-
-def _read_frame(file: int, place: int) -> bytes | None:
-    try:
-        head = os.pread(file, _FRAME.size, place)
-        if len(head) < _FRAME.size:
+        head = os.pread(file, FRAME.size, place)
+        if len(head) < FRAME.size:
             return None
-        length, checksum = _FRAME.unpack(head)
+        length, checksum = FRAME.unpack(head)
         if length > LARGEST:
             return None
-        message = os.pread(file, length, place + _FRAME.size)
+        message = os.pread(file, length, place + FRAME.size)
     except OSError as error:
         log.error("a spool cannot be read: %s", error)
         return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 StopReason = Literal["timed_out", "cancelled", "released", "lost"]
-"""Why a run is interrupted: by its timeout, by somebody, because the worker ends, or because the lease is over."""
+"""Why a run is interrupted: by its timeout, by a cancel, because the worker ends, or because the lease is over."""
 
 
 class Run:
@@ -33,7 +33,7 @@ class Run:
     Args:
         timeout: seconds; None for no limit.
         on_end: called once with how it ended, at the latest `stop_grace` after its interruption. After `stop("lost")` the
-            end belongs to nobody, and is not told.
+            end is not told.
         on_free: called once with the seconds it took, when the handler has really ended and its slot is free.
     """
 
@@ -49,6 +49,7 @@ class Run:
         "_task",
         "_timer",
         "context",
+        "freed",
         "reason",
         "reported",
         "started",
@@ -71,7 +72,9 @@ class Run:
         self.stuck = False
         """Whether it was reported as over although its handler still runs."""
         self.reported = False
-        """Whether its end was told, or belongs to nobody."""
+        """Whether its end was told, or is not to be told."""
+        self.freed = False
+        """Whether its handler has really ended."""
         self.started = time.monotonic()
         self._handler = handler
         self._payload = payload
@@ -116,12 +119,13 @@ class Run:
             if self.reason is None:
                 ending = await self._invoke()
         except asyncio.CancelledError:
-            # By `stop`; or by the end of the whole event loop, when nobody is left to hear of it.
+            # By `stop`; or by the end of the whole event loop, when nothing is left to hear of it.
             ending = Ending("released")
         finally:
             duration = time.monotonic() - self.started
             self._clear_timer()
             self._report(ending, duration)
+            self.freed = True
             self._on_free(duration)
 
     async def _invoke(self) -> Ending:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 
 from leveret import Handler
-from leveret.worker.intake.slots import Lane, Lanes
-from leveret.worker.open_attempt import Held
+from leveret.worker.intake.handler_slots import HandlerSlots, OpenAttempt
+from leveret.worker.intake.slots import WorkerSlots
 from leveret_core.broker.base import Delivery
 from leveret_core.messages import Doorbell
 
@@ -15,40 +15,43 @@ async def nothing() -> None: ...
 
 
 def delivery(number: int, job_type: str) -> Delivery:
-    """A doorbell that nobody waits for."""
+    """A dispatch message whose acknowledgement does nothing."""
     return Delivery(Doorbell(occurrence=number, attempt=1, type=job_type), job_type, nothing, nothing)
 
 
 class Bench:
-    """Lanes whose asks and starts are only noted."""
+    """Slots whose claims and starts are only noted."""
 
-    def __init__(self, limit: int, **lanes: int) -> None:
-        self.asked: list[Held] = []
-        self.started: list[Held] = []
-        handlers = [Handler(nothing, pattern, concurrency) for pattern, concurrency in lanes.items()]
-        self.lanes = Lanes(handlers, limit, self.asked.append, self.started.append)
-        self.by_pattern = {lane.handler.pattern: lane for lane in self.lanes.all}
+    def __init__(self, limit: int, **handlers: int) -> None:
+        self.asked: list[OpenAttempt] = []
+        self.started: list[OpenAttempt] = []
+        served = [Handler(nothing, pattern, concurrency) for pattern, concurrency in handlers.items()]
+        self.slots = WorkerSlots(served, limit)
+        self.slots.connect(claim=self.asked.append, start=self.started.append)
+        self.by_pattern = {slots.handler.pattern: slots for slots in self.slots.all}
         self._ids = itertools.count(1)
 
-    def offer(self, pattern: str, count: int = 1) -> list[Held]:
-        found = [Held((number, 1), self.by_pattern[pattern], delivery(number, pattern)) for number in self._numbers(count)]
-        for held in found:
-            self.lanes.offer(held)
+    def offer(self, pattern: str, count: int = 1) -> list[OpenAttempt]:
+        found = [
+            OpenAttempt((number, 1), self.by_pattern[pattern], delivery(number, pattern)) for number in self._numbers(count)
+        ]
+        for attempt in found:
+            self.slots.offer(attempt)
         return found
 
     def _numbers(self, count: int) -> list[int]:
         return [next(self._ids) for _ in range(count)]
 
-    def grant(self, *held: Held) -> None:
-        for each in held:
-            self.lanes.grant(each)
+    def grant(self, *attempts: OpenAttempt) -> None:
+        for each in attempts:
+            self.slots.grant(each)
 
-    def finish(self, held: Held, duration: float = 10.0) -> None:
-        self.started.remove(held)
-        self.lanes.finish(held.lane, duration)
+    def finish(self, attempt: OpenAttempt, duration: float = 10.0) -> None:
+        self.started.remove(attempt)
+        self.slots.finish(attempt.slots, duration)
 
 
-def test_a_doorbell_beyond_the_handlers_slots_waits_without_being_claimed() -> None:
+def test_a_dispatch_message_beyond_the_handlers_slots_waits_without_being_claimed() -> None:
     bench = Bench(100, a=2)
     one, two, three = bench.offer("a", 3)
     assert bench.asked == [one, two]
@@ -61,7 +64,7 @@ def test_a_doorbell_beyond_the_handlers_slots_waits_without_being_claimed() -> N
 def test_a_refused_claim_gives_its_slot_to_the_next() -> None:
     bench = Bench(100, a=1)
     one, two = bench.offer("a", 2)
-    bench.lanes.refuse(one.lane)
+    bench.slots.refuse(one.slots)
     assert bench.asked == [one, two]
 
 
@@ -76,7 +79,7 @@ def test_the_limit_in_all_holds_across_handlers_and_is_shared_in_turn() -> None:
     assert set(bench.asked[2:]) == {a3, b1}
 
 
-def test_a_lane_is_never_wider_than_the_worker() -> None:
+def test_a_handler_never_has_more_slots_than_the_worker() -> None:
     assert Bench(3, a=10).by_pattern["a"].limit == 3
 
 
@@ -90,21 +93,21 @@ def test_long_runs_are_never_claimed_ahead() -> None:
 
 def test_short_runs_are_claimed_ahead_by_what_will_be_free_when_the_answer_comes() -> None:
     bench = Bench(100, a=10)
-    bench.lanes.lead = 0.01
+    bench.slots.lead = 0.01
     (first,) = bench.offer("a")
     bench.grant(first)
     bench.finish(first, duration=0.1)
-    held = bench.offer("a", 50)
+    offered = bench.offer("a", 50)
     assert len(bench.asked) == 1 + 11
-    bench.grant(*held[:11])
+    bench.grant(*offered[:11])
     assert len(bench.started) == 10
-    bench.finish(held[0], duration=0.1)
-    assert bench.started[-1] is held[10]
+    bench.finish(offered[0], duration=0.1)
+    assert bench.started[-1] is offered[10]
 
 
 def test_claims_ahead_never_exceed_twice_the_slots() -> None:
     bench = Bench(100, a=4)
-    bench.lanes.lead = 1.0
+    bench.slots.lead = 1.0
     (first,) = bench.offer("a")
     bench.grant(first)
     bench.finish(first, duration=0.0)
@@ -120,8 +123,8 @@ def test_a_claim_that_got_no_slot_in_time_can_be_taken_out() -> None:
     one, two = bench.offer("a", 2)
     one.granted_at, two.granted_at = 1.0, 2.0
     bench.grant(one, two)
-    assert bench.lanes.empty_granted(before=1.5) == []
-    assert bench.lanes.empty_granted(before=2.0) == [two]
+    assert bench.slots.empty_granted(before=1.5) == []
+    assert bench.slots.empty_granted(before=2.0) == [two]
     assert bench.by_pattern["a"].taken == 1
 
 
@@ -129,12 +132,12 @@ def test_slots_are_never_exceeded_whatever_the_order() -> None:
     bench = Bench(5, a=3, b=4)
     for step in range(2_000):
         bench.offer("ab"[step % 2])
-        pending = [held for held in bench.asked if held.run is None and held.answer is None]
-        for held in pending[: step % 4]:
-            held.answer = "granted"  # type: ignore[assignment]  # pyright: ignore
-            bench.grant(held)
+        pending = [attempt for attempt in bench.asked if attempt.answer is None]
+        for attempt in pending[: step % 4]:
+            attempt.answer = "granted"  # type: ignore[assignment]  # pyright: ignore
+            bench.grant(attempt)
         if bench.started and step % 3:
             bench.finish(bench.started[step % len(bench.started)], duration=(step % 7) / 10)
-        lanes: list[Lane] = bench.lanes.all
-        assert all(lane.running <= lane.limit and lane.taken <= 2 * lane.limit for lane in lanes)
-        assert sum(lane.running for lane in lanes) == bench.lanes.total.running == len(bench.started) <= 5
+        each: list[HandlerSlots] = bench.slots.all
+        assert all(slots.running <= slots.limit and slots.taken <= 2 * slots.limit for slots in each)
+        assert sum(slots.running for slots in each) == bench.slots.total.running == len(bench.started) <= 5

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from leveret.config import WorkerConfig
-from leveret.worker.open_attempt import Held
 from leveret.worker.report.events import EventBuffer
 from leveret.worker.report.outbox import MAX_BATCH
 from leveret_core.messages import Finished, Log
@@ -32,9 +31,9 @@ def a_finish(occurrence: int, result: bytes = b"null") -> Finished:
 
 
 @asynccontextmanager
-async def sending(servers: FakeServers, confirmed: list[Held], **config: Any) -> AsyncGenerator[EventBuffer]:
+async def sending(servers: FakeServers, **config: Any) -> AsyncGenerator[EventBuffer]:
     config = {"send_timeout": 0.2, **config}
-    buffer = EventBuffer(FakeBroker(servers), WorkerConfig(**config), confirmed.append)
+    buffer = EventBuffer(FakeBroker(servers), WorkerConfig(**config))
     task = asyncio.create_task(buffer.run())
     try:
         yield buffer
@@ -45,7 +44,7 @@ async def sending(servers: FakeServers, confirmed: list[Held], **config: Any) ->
 
 async def test_events_go_out_in_order_and_in_batches() -> None:
     servers = FakeServers()
-    async with sending(servers, []) as buffer:
+    async with sending(servers) as buffer:
         for seq in range(1, 1201):
             buffer.add("w", a_log(seq))
             if seq % 100 == 0:
@@ -59,7 +58,7 @@ async def test_events_go_out_in_order_and_in_batches() -> None:
 
 async def test_a_batch_of_large_results_is_cut_before_servers_would_refuse_it() -> None:
     servers = FakeServers()
-    async with sending(servers, []) as buffer:
+    async with sending(servers) as buffer:
         for number in range(1, 41):
             buffer.finish("w", a_finish(number, b'"' + b"x" * 250_000 + b'"'))
         assert await buffer.flush(5)
@@ -67,21 +66,20 @@ async def test_a_batch_of_large_results_is_cut_before_servers_would_refuse_it() 
     assert max(servers.batches) <= 5
 
 
-async def test_what_was_held_is_told_only_after_the_broker_has_confirmed() -> None:
-    servers, confirmed = FakeServers(), list[Held]()
-    held: Any = object()
-    async with sending(servers, confirmed) as buffer:
+async def test_a_confirmation_is_told_only_after_the_broker_has_confirmed() -> None:
+    servers, confirmed = FakeServers(), list[int]()
+    async with sending(servers) as buffer:
         servers.hold_events = True
-        buffer.finish("w", a_finish(1), held)
+        buffer.finish("w", a_finish(1), lambda: confirmed.append(1))
         assert not await buffer.flush(0.3)
         assert confirmed == []
         servers.hold_events = False
-        await eventually(lambda: confirmed == [held])
+        await eventually(lambda: confirmed == [1])
 
 
-async def test_while_the_broker_is_away_ends_are_kept_and_the_oldest_logs_give_way_with_a_count() -> None:
+async def test_while_the_broker_is_away_ends_are_kept_and_the_oldest_logs_are_dropped_with_a_count() -> None:
     servers = FakeServers()
-    async with sending(servers, [], buffered_events=50) as buffer:
+    async with sending(servers, buffered_events=50) as buffer:
         servers.away = True
         for seq in range(1, 201):
             buffer.add("w", a_log(seq))
@@ -101,7 +99,7 @@ async def test_while_the_broker_is_away_ends_are_kept_and_the_oldest_logs_give_w
 
 async def test_events_of_two_incarnations_never_share_a_batch() -> None:
     servers = FakeServers()
-    async with sending(servers, []) as buffer:
+    async with sending(servers) as buffer:
         for number in range(1, 7):
             buffer.finish("old" if number < 4 else "new", a_finish(number))
         assert await buffer.flush(5)
@@ -115,7 +113,7 @@ async def test_events_may_come_from_any_thread() -> None:
         for seq in range(1, 301):
             buffer.add("w", a_log(seq, occurrence))
 
-    async with sending(servers, []) as buffer:
+    async with sending(servers) as buffer:
         threads = [threading.Thread(target=write, args=(number,)) for number in range(1, 5)]
         for thread in threads:
             thread.start()

@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,8 @@ import pytest
 
 from leveret import JobContext, Registry
 from leveret.config import WorkerConfig
-from leveret.worker.open_attempt import Held
 from leveret.worker.report.events import EventBuffer
-from leveret.worker.report.spool import left_over
+from leveret.worker.report.left_over import left_over
 from leveret_core.messages import Finished, Log, decode_events
 from support.eventually import eventually
 from support.fake_broker import FakeBroker, FakeServers
@@ -41,14 +41,11 @@ def ended(servers: FakeServers) -> list[int]:
 
 
 @asynccontextmanager
-async def sending(
-    servers: FakeServers, folder: Path, confirmed: list[Held] | None = None, **config: Any
-) -> AsyncGenerator[EventBuffer]:
+async def sending(servers: FakeServers, folder: Path, **config: Any) -> AsyncGenerator[EventBuffer]:
     config = {"send_timeout": 0.2, "spool_dir": folder, **config}
-    confirmed = [] if confirmed is None else confirmed
     broker = FakeBroker(servers)
     broker.started = True
-    buffer = EventBuffer(broker, WorkerConfig(**config), confirmed.append)
+    buffer = EventBuffer(broker, WorkerConfig(**config))
     task = asyncio.create_task(buffer.run())
     try:
         yield buffer
@@ -63,7 +60,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def on_disk(folder: Path) -> list[int]:
-    """Numbers of the runs whose ends are in files that nobody holds."""
+    """Numbers of the runs whose ends are in files that no process holds."""
     found: list[int] = []
     with left_over(folder) as messages:
         for body in messages:
@@ -72,13 +69,12 @@ def on_disk(folder: Path) -> list[int]:
 
 
 async def test_what_the_broker_does_not_take_goes_to_disk_and_is_sent_in_order_when_it_does(tmp_path: Path) -> None:
-    servers, confirmed = FakeServers(), list[Held]()
-    held: list[Any] = [object() for _ in range(300)]
+    servers, confirmed = FakeServers(), list[int]()
     servers.away = True
-    async with sending(servers, tmp_path, confirmed) as buffer:
+    async with sending(servers, tmp_path) as buffer:
         for number in range(300):
             buffer.add("w", a_log(number + 1))
-            buffer.finish("w", a_finish(number), held[number])
+            buffer.finish("w", a_finish(number), partial(confirmed.append, number))
             if number % 100 == 0:
                 await asyncio.sleep(0.1)
         await eventually(lambda: buffer.waiting == 0 and buffer.kept)
@@ -87,7 +83,7 @@ async def test_what_the_broker_does_not_take_goes_to_disk_and_is_sent_in_order_w
         assert await buffer.flush(10)
         assert ended(servers) == list(range(300))
         assert [event.seq for event in servers.logs] == list(range(1, 301))
-        assert confirmed == held, "a doorbell is settled when the end is confirmed, and not before"
+        assert confirmed == list(range(300)), "a dispatch message is acknowledged when the end is confirmed, and not before"
         assert files(tmp_path) != []
     assert files(tmp_path) == []
 
@@ -182,7 +178,7 @@ async def test_a_worker_without_room_claims_nothing_and_goes_on_by_itself(tmp_pa
     async with serving(servers, registry, buffered_bytes=25_000):
         servers.ring("mail")
         await eventually(lambda: len(servers.finished) == 1)
-        # Runs are known to be short now, and their doorbells are acknowledged early: the queue holds nothing back any more.
+        # Runs are known to be short now, and their messages are acknowledged early: the queue holds nothing back any more.
         servers.hold_events = True
         for _ in range(39):
             servers.ring("mail")
@@ -230,11 +226,10 @@ async def test_whatever_the_broker_does_each_end_arrives_and_all_records_are_the
     tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
-    servers, confirmed = FakeServers(), list[Held]()
+    servers, confirmed = FakeServers(), list[int]()
     limits = {"buffered_events": chance.choice([20, 1000]), "spool_size": chance.choice([0, 20_000, 10**6])}
-    held: list[Any] = [object() for _ in range(150)]
     seq = 0
-    async with sending(servers, tmp_path, confirmed, buffered_bytes=30_000, **limits) as buffer:
+    async with sending(servers, tmp_path, buffered_bytes=30_000, **limits) as buffer:
         for number in range(150):
             if chance.random() < 0.2:
                 servers.away, servers.hold_events = chance.choice(
@@ -243,13 +238,15 @@ async def test_whatever_the_broker_does_each_end_arrives_and_all_records_are_the
             for _ in range(chance.randrange(6)):
                 seq += 1
                 buffer.add("w", a_log(seq, message="m" * chance.randrange(300)))
-            buffer.finish(chance.choice(["w", "v"]), a_finish(number, chance.choice([10, 10, 3000])), held[number])
+            buffer.finish(
+                chance.choice(["w", "v"]), a_finish(number, chance.choice([10, 10, 3000])), partial(confirmed.append, number)
+            )
             if chance.random() < 0.5:
                 await asyncio.sleep(chance.random() / 20)
         servers.away = servers.hold_events = False
         assert await buffer.flush(20)
     assert list(dict.fromkeys(ended(servers))) == list(range(150))
-    assert confirmed == held
+    assert confirmed == list(range(150))
     notices = [event for event in servers.logs if event.level == "warning"]
     kept = {event.seq for event in servers.logs if event.level == "info"}
     assert len(kept) + sum(int(event.message.split()[0]) for event in notices) == seq

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from leveret.worker.report.spool import HEADER, KEPT_FOR, Spool, left_over
+from leveret.worker.report.left_over import KEPT_FOR, left_over
+from leveret.worker.report.spool import HEADER, Spool
 
 MANY = [b"message %d " % number * (number + 1) for number in range(20)]
 
