@@ -12,12 +12,11 @@ import msgspec
 
 from leveret.config import WorkerConfig
 from leveret.errors import Conflict, InvalidInput
-from leveret.testing import report
 from leveret.testing.clock import Clock
 from leveret.testing.given import Moment, checked_payload, instant, trigger_of
 from leveret.testing.handlers import Source, handlers_of
-from leveret.testing.queries import Looking
-from leveret.testing.records import Attempt, Job, LogLine, Occurrence
+from leveret.testing.queries import Queries, table
+from leveret.testing.records import Attempt, Job, LogLine, Occurrence, wall_time
 from leveret.testing.runtime import Runtime
 from leveret.testing.server import ServerRules
 from leveret_core.job_definition import check, define
@@ -37,7 +36,7 @@ class Done:
         yield from ()
 
 
-class Environment(Looking):
+class Environment(Queries):
     """Schedules and handlers under the rules of the product, on a clock that stands still unless it is moved.
 
     To be used with `with` or `async with`, in plain tests and in coroutines alike. All that can happen at a moment has
@@ -169,7 +168,7 @@ class Environment(Looking):
             given["payload"] = checked_payload(payload)
         self._runtime.worker.check_payload(found.definition.type, given.get("payload", found.definition.payload))
         if idempotency_key is not None:
-            for known in self._runtime.server.lines.all:
+            for known in self._runtime.server.occurrences.all:
                 if known.of is found and known.idempotency_key == idempotency_key:
                     return known
             given["idempotency_key"] = idempotency_key
@@ -177,8 +176,8 @@ class Environment(Looking):
             raise InvalidInput.at("at", "cannot be given together with delay")
         if delay is None and at is None:
             return self._runtime.do(lambda: self._runtime.server.run_now(found, "manual", **given))
-        put_off = delay if isinstance(delay, timedelta) else timedelta(seconds=delay or 0)
-        due = self.now + put_off if at is None else instant(at, "UTC")
+        wait = delay if isinstance(delay, timedelta) else timedelta(seconds=delay or 0)
+        due = self.now + wait if at is None else instant(at, "UTC")
         return self._runtime.do(lambda: self._runtime.server.run_later(found, due, **given))
 
     def cancel(self, occurrence: Occurrence, reason: str = "cancelled by the test") -> None:
@@ -223,7 +222,7 @@ class Environment(Looking):
         return Done()
 
     def down(self, until: Moment | None = None, **duration: float) -> Done:
-        """Let time pass in which nobody dispatches, and then what `catch_up` says. May be awaited.
+        """Let time pass in which no dispatcher works, and then what `catch_up` says. May be awaited.
 
         As when all dispatchers are down: what workers have begun or were told of goes on, and nothing else begins, is due or
         is tried again.
@@ -249,11 +248,11 @@ class Environment(Looking):
         Raises:
             AssertionError: some of it is not final even then.
         """
-        live = self._runtime.server.lines.live
+        live = self._runtime.server.occurrences.live
         self._runtime.run(self.now + (timedelta(**within) if within else timedelta(days=1)), lambda: not live)
         if live:
-            left = report.table(map(self._explained, live.values()), jobs=True)
-            raise AssertionError(f"this is not final at {report.wall(self.now, 'UTC')}:\n{left}")
+            left = table(map(self._explained, live.values()), jobs=True)
+            raise AssertionError(f"this is not final at {wall_time(self.now, 'UTC')}:\n{left}")
         return Done()
 
     def kill_workers(self) -> None:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from leveret.errors import NotFound
-from leveret.testing import report
 from leveret.testing.given import Moment, instant, states_of
-from leveret.testing.records import Job, LogLine, Occurrence
+from leveret.testing.records import Job, LogLine, Occurrence, wall_time
 from leveret.testing.runtime import Runtime
 from leveret_core.job_rules import suggestion
 from leveret_core.states import State
 from leveret_core.triggers import fire_times, zone
 
 NEVER_RAN = frozenset({State.SKIPPED, State.MISSED})
+MAX_LINES = 30
+"""Occurrences that a message shows, at most."""
 
 
-class Looking:
+class Queries:
     """The part of an environment that changes nothing.
 
     Args:
@@ -67,7 +68,7 @@ class Looking:
         states = states_of(state)
         return [
             o
-            for o in self._runtime.server.lines.all
+            for o in self._runtime.server.occurrences.all
             if (of is None or o.of is of) and (states is None or o.state in states) and (origin is None or o.origin == origin)
         ]
 
@@ -142,7 +143,7 @@ class Looking:
 
     def __str__(self) -> str:
         """Everything that occurred, in lines."""
-        return f"at {report.wall(self._runtime.clock.now, 'UTC')}\n" + report.table(self._runtime.server.lines.all, jobs=True)
+        return f"at {wall_time(self._runtime.clock.now, 'UTC')}\n" + table(self._runtime.server.occurrences.all, jobs=True)
 
     def _what_did(self, job: Job, counted: int) -> str:
         all_of_it = self.occurrences(job.name)
@@ -150,7 +151,7 @@ class Looking:
             due = f"it is due {job.show(job.next_fire_at)}" if job.next_fire_at else "it is not due"
             due += f" (paused{': ' * bool(job.pause_reason)}{job.pause_reason or ''})" * job.paused
             return f"it did not occur at all: {due}, and now is {job.show(self._runtime.clock.now)}"
-        lines = report.table(map(self._explained, all_of_it))
+        lines = table(map(self._explained, all_of_it))
         times, now = f"{counted} time{'s' * (counted != 1)}", job.show(self._runtime.clock.now)
         return f"it did {times}. All that occurred until {now}:\n{lines}"
 
@@ -158,6 +159,14 @@ class Looking:
         if occurrence.state is State.PENDING and not self._runtime.worker.serves(occurrence.type):
             occurrence.reason = f"no handler serves {occurrence.type}"
         return occurrence
+
+
+def table(occurrences: Iterable[Occurrence], *, jobs: bool = False) -> str:
+    """Occurrences in lines, the latest of many; with the names of their jobs if asked."""
+    rows = [f"  {o.job}  {o.line}" if jobs else f"  {o.line}" for o in occurrences]
+    if len(rows) > MAX_LINES:
+        rows = [f"  ... {len(rows) - MAX_LINES} earlier ones", *rows[-MAX_LINES:]]
+    return "\n".join(rows)
 
 
 def _same(expected: Sequence[datetime], counted: Sequence[Occurrence]) -> bool:

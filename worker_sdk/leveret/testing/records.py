@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from leveret.testing import report
 from leveret_core.job_definition import JobDefinition
 from leveret_core.messages import JobError
 from leveret_core.retry import RetryPolicy
 from leveret_core.states import State
-from leveret_core.triggers import timezone_of
+from leveret_core.triggers import timezone_of, zone
+
+MAX_ERROR = 200
+"""Characters of an error that a line about an occurrence shows."""
 
 
 @dataclass(eq=False, repr=False)
@@ -25,7 +27,7 @@ class Job:
         runs: how many times its schedule has fired.
         failures: occurrences that failed for good in a row.
         paused: whether it is paused.
-        pause_reason: why, if somebody or `disable_after` said.
+        pause_reason: why, if the test or `disable_after` said.
     """
 
     id: int
@@ -52,7 +54,7 @@ class Job:
 
     def show(self, instant: datetime) -> str:
         """An instant as a clock in the job's zone shows it."""
-        return report.wall(instant, self.timezone)
+        return wall_time(instant, self.timezone)
 
 
 @dataclass(eq=False, repr=False)
@@ -113,7 +115,7 @@ class Occurrence:
         origin: `schedule`, `manual` or `requeue`.
         state: equal to its name, as in `occurrence.state == "succeeded"`.
         reason: why it is in that state, where there is more to say.
-        blocker: id of the occurrence that it had to give way to or wait for.
+        blocker: id of the occurrence that it was skipped for, or waits for.
         attempts: all so far, the running one included.
         result: what the handler returned, as it comes back from JSON.
         error: of the last attempt that went wrong.
@@ -151,8 +153,8 @@ class Occurrence:
     checkpoint: Any = None
     slot: int | None = None
     begins_at: datetime | None = None
-    """When it may begin, where jitter or a delay puts that off."""
-    rung: int | None = None
+    """When it may begin, where jitter defers that."""
+    published: int | None = None
     """Its place among those that workers were told of."""
     lost_at: datetime | None = None
     """When the lease of its dead worker is over."""
@@ -167,9 +169,35 @@ class Occurrence:
         """When its latest attempt began."""
         return self.attempts[-1].started_at if self.attempts else None
 
+    @property
+    def line(self) -> str:
+        """What there is to say about it, in one line."""
+        job = self.of
+        words = [f"#{self.id}", f"{job.show(self.scheduled_for)}", f"{self.state.value:<9}"]
+        if self.missed:
+            count, until = self.missed
+            words.append(f"{count} tick{'s' * (count != 1)}, the last {job.show(until)}")
+        if len(self.attempts) > 1:
+            words.append(f"{len(self.attempts)} attempts")
+        if self.retry_at:
+            words.append(f"next attempt {job.show(self.retry_at)}")
+        if self.reason:
+            words.append(f"({self.reason})")
+        if self.error is not None:
+            text = f"{self.error.type}: {self.error.message}"
+            words.append(text if len(text) <= MAX_ERROR else text[: MAX_ERROR - 1] + "…")
+        return "  ".join(words).rstrip()
+
     def count(self, outcome: str) -> int:
         """How many of its attempts ended as `outcome`."""
         return sum(attempt.outcome == outcome for attempt in self.attempts)
 
     def __repr__(self) -> str:
-        return f"<{self.job} {report.line(self)}>"
+        return f"<{self.job} {self.line}>"
+
+
+def wall_time(instant: datetime, timezone: str) -> str:
+    """An instant as people in a zone write it: `Sun 2026-03-29 03:00:00 +02:00`; fractions of a second are left out."""
+    there = instant.astimezone(zone(timezone))
+    offset = there.strftime("%z")
+    return f"{there:%a %Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:5]}"

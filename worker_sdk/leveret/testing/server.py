@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from leveret.testing.clock import Clock
-from leveret.testing.queues import Lines, key_of
+from leveret.testing.occurrences import Occurrences, key_of
 from leveret.testing.records import Job, Occurrence
 from leveret.testing.settlement import Settlement
 from leveret_core.errors import Conflict
@@ -49,14 +49,14 @@ class Server:
 
     def __init__(self, clock: Clock, rules: ServerRules, rng: random.Random, interrupt: Callable[[Occurrence], None]) -> None:
         self.jobs: dict[str, Job] = {}
-        self.lines = Lines(lambda: clock.now, interrupt)
-        self.settlement = Settlement(clock, rng, self.lines, self.pause)
+        self.occurrences = Occurrences(lambda: clock.now, interrupt)
+        self.settlement = Settlement(clock, rng, self.occurrences, self.pause)
         self.dispatching = True
         """Whether there is a dispatcher. Without one nothing new is due, tried again or told to workers."""
         self._clock = clock
         self._rules = rules
         self._interrupt = interrupt
-        self._rings = itertools.count(1)
+        self._publications = itertools.count(1)
 
     # Jobs
 
@@ -91,7 +91,7 @@ class Server:
         payload = given.pop("payload", None)
         payload = says.payload if payload is None else payload
         return Occurrence(
-            id=len(self.lines.all) + 1,
+            id=len(self.occurrences.all) + 1,
             of=job,
             type=says.type,
             payload=payload,
@@ -108,18 +108,18 @@ class Server:
     def run_now(self, job: Job, origin: str, **given: Any) -> Occurrence:
         """Make an occurrence for this moment."""
         if job.definition.concurrency != "allow":
-            # What is due already goes first, although nobody may dispatch.
+            # What is due already goes first, although there may be no dispatcher.
             self._admit_planned(job)
         occurrence = self.create(job, self._free_instant(job, self._clock.now), origin, **given)
-        self.lines.add(occurrence)
-        self.lines.admit(job, [occurrence])
+        self.occurrences.add(occurrence)
+        self.occurrences.admit(job, [occurrence])
         return occurrence
 
     def run_later(self, job: Job, due: datetime, **given: Any) -> Occurrence:
         """Plan an occurrence that is admitted when it is due."""
         at = self._free_instant(job, max(due, self._clock.now))
         occurrence = self.create(job, at, "manual", state=State.SCHEDULED, **given)
-        self.lines.add(occurrence)
+        self.occurrences.add(occurrence)
         return occurrence
 
     def cancel(self, occurrence: Occurrence, reason: str) -> None:
@@ -133,29 +133,29 @@ class Server:
             occurrence.state = State.CANCELLING
             self._interrupt(occurrence)
         else:
-            self.lines.end(occurrence, State.CANCELLED)
+            self.occurrences.end(occurrence, State.CANCELLED)
 
     def last_success_of(self, occurrence: Occurrence) -> datetime | None:
         """What the latest success of its job before it was scheduled for."""
-        before = (o.scheduled_for for o in self.lines.all if o.of is occurrence.of and o.state is State.SUCCEEDED)
+        before = (o.scheduled_for for o in self.occurrences.all if o.of is occurrence.of and o.state is State.SUCCEEDED)
         return max((at for at in before if at < occurrence.scheduled_for), default=None)
 
     # Time
 
     def next_due(self) -> datetime | None:
         """When there is something to do next."""
-        times: list[datetime | None] = [o.lost_at for o in self.lines.live.values()]
+        times: list[datetime | None] = [o.lost_at for o in self.occurrences.live.values()]
         if self.dispatching:
             times += [job.next_fire_at for job in self.jobs.values()]
-            times += [o.retry_at for o in self.lines.live.values()]
-            times += [o.begins_at for o in self.lines.live.values() if o.state is State.PENDING]
-            times += [o.scheduled_for for o in self.lines.live.values() if o.state is State.SCHEDULED]
+            times += [o.retry_at for o in self.occurrences.live.values()]
+            times += [o.begins_at for o in self.occurrences.live.values() if o.state is State.PENDING]
+            times += [o.scheduled_for for o in self.occurrences.live.values() if o.state is State.SCHEDULED]
         return min((at for at in times if at is not None), default=None)
 
     def tick(self) -> None:
         """Do what is due."""
         now = self._clock.now
-        lost = [o for o in self.lines.live.values() if o.lost_at is not None and o.lost_at <= now]
+        lost = [o for o in self.occurrences.live.values() if o.lost_at is not None and o.lost_at <= now]
         for occurrence in lost:
             occurrence.lost_at = None
         self.settlement.lost(lost)
@@ -166,83 +166,83 @@ class Server:
             missed: Occurrence | None = None
             while job.next_fire_at is not None and job.next_fire_at <= now:
                 missed = self._fire(job, job.next_fire_at, missed)
-        self._promote()
-        for occurrence in sorted(self.lines.live.values(), key=lambda o: (o.retry_at or now, o.id)):
+        self._admit_and_publish()
+        for occurrence in sorted(self.occurrences.live.values(), key=lambda o: (o.retry_at or now, o.id)):
             if occurrence.retry_at is not None and occurrence.retry_at <= now:
                 occurrence.state, occurrence.retry_at = State.PENDING, None
-        for occurrence in self.lines.live.values():
+        for occurrence in self.occurrences.live.values():
             if occurrence.begins_at is not None and occurrence.begins_at <= now:
-                occurrence.begins_at, occurrence.rung = None, next(self._rings)
-        self._ring(o for o in self.lines.live.values() if o.state is State.PENDING and o.begins_at is None)
+                occurrence.begins_at, occurrence.published = None, next(self._publications)
+        self._publish(o for o in self.occurrences.live.values() if o.state is State.PENDING and o.begins_at is None)
 
     def told(self) -> list[Occurrence]:
         """What workers may begin, in the order in which they were told of it."""
-        told = [o for o in self.lines.live.values() if o.rung is not None and o.state is State.PENDING]
-        return sorted(told, key=lambda o: o.rung or 0)
+        told = [o for o in self.occurrences.live.values() if o.published is not None and o.state is State.PENDING]
+        return sorted(told, key=lambda o: o.published or 0)
 
     def _fire(self, job: Job, tick: datetime, missed: Occurrence | None) -> Occurrence | None:
         """Create what a bounded number of ticks make. What is missed is added to `missed`, or makes it."""
         says, now = job.definition, self._clock.now
         left = None if says.max_runs is None else max(0, says.max_runs - job.runs)
-        together = self.lines.together(job, key_of(says.concurrency_key, says.payload))
+        together = self.occurrences.together(job, key_of(says.concurrency_key, says.payload))
         window = timedelta(seconds=says.catch_up_window)
         decided = plan(DueJob(says.trigger, tick, says.catch_up, window, left, together=together), now)
         if decided.missed:
             count, first, last = decided.missed
             if missed is None:
                 missed = self.create(job, first, "schedule", state=State.MISSED, missed=(0, last))
-                self.lines.add(missed)
+                self.occurrences.add(missed)
             count += missed.missed[0] if missed.missed else 0
             missed.missed, missed.reason = (count, last), _too_late(count, says)
         batch: list[Occurrence] = []
         for at in decided.fire:
             occurrence = self.create(job, at, "schedule")
-            put_off = timedelta(seconds=fire_delay(says.trigger, job.id, at))
-            occurrence.begins_at = at + put_off if at + put_off > now else None
-            self.lines.add(occurrence)
+            deferred = timedelta(seconds=fire_delay(says.trigger, job.id, at))
+            occurrence.begins_at = at + deferred if at + deferred > now else None
+            self.occurrences.add(occurrence)
             batch.append(occurrence)
         if batch:
-            self.lines.admit(job, batch)
+            self.occurrences.admit(job, batch)
             told = [o for o in batch if o.state is State.PENDING and o.begins_at is None]
-            self._ring(told, by_priority=False)
+            self._publish(told, by_priority=False)
         job.runs += len(batch)
         job.next_fire_at = decided.next_fire_at
         return missed
 
-    def _promote(self) -> None:
+    def _admit_and_publish(self) -> None:
         """Admit what was planned for later and is due, and tell workers."""
         for batch in self._admit_planned():
-            self._ring((o for o in batch if o.state is State.PENDING), by_priority=False)
+            self._publish((o for o in batch if o.state is State.PENDING), by_priority=False)
 
     def _admit_planned(self, job: Job | None = None) -> list[list[Occurrence]]:
-        """Admit what is due of one job, or of all, those of a line together."""
-        lines: dict[tuple[int, str], list[Occurrence]] = {}
-        due = [o for o in self.lines.live.values() if o.state is State.SCHEDULED and o.scheduled_for <= self._clock.now]
+        """Admit what is due of one job, or of all, those of a concurrency queue together."""
+        queues: dict[tuple[int, str], list[Occurrence]] = {}
+        due = [o for o in self.occurrences.live.values() if o.state is State.SCHEDULED and o.scheduled_for <= self._clock.now]
         planned = [o for o in due if job is None or o.of is job]
         for occurrence in sorted(planned, key=lambda o: (o.scheduled_for, o.id)):
             occurrence.concurrency_key = key_of(occurrence.of.definition.concurrency_key, occurrence.payload)
-            lines.setdefault((occurrence.of.id, occurrence.concurrency_key), []).append(occurrence)
-        for batch in lines.values():
-            self.lines.admit(batch[0].of, batch)
-        return list(lines.values())
+            queues.setdefault((occurrence.of.id, occurrence.concurrency_key), []).append(occurrence)
+        for batch in queues.values():
+            self.occurrences.admit(batch[0].of, batch)
+        return list(queues.values())
 
-    def _ring(self, candidates: Iterable[Occurrence], *, by_priority: bool = True) -> None:
+    def _publish(self, candidates: Iterable[Occurrence], *, by_priority: bool = True) -> None:
         """Tell workers of what may begin, as far as the window of each type allows."""
-        waiting = [o for o in candidates if o.rung is None]
+        waiting = [o for o in candidates if o.published is None]
         if by_priority:
             waiting.sort(key=lambda o: (-o.priority, o.id))
         for occurrence in waiting:
-            same = [o for o in self.lines.live.values() if o.type == occurrence.type and o.state is State.PENDING]
-            behind = not by_priority and any(o.rung is None and o.begins_at is None and o.id < occurrence.id for o in same)
-            # What jitter puts off counts, as it does in the product.
-            told = sum(o.rung is not None or o.begins_at is not None for o in same)
+            same = [o for o in self.occurrences.live.values() if o.type == occurrence.type and o.state is State.PENDING]
+            behind = not by_priority and any(o.published is None and o.begins_at is None and o.id < occurrence.id for o in same)
+            # What jitter defers counts, as it does in the product.
+            told = sum(o.published is not None or o.begins_at is not None for o in same)
             if not behind and told < self._rules.publish_window:
-                occurrence.rung = next(self._rings)
+                occurrence.published = next(self._publications)
 
     def _free_instant(self, job: Job, at: datetime) -> datetime:
         # On the full second stand ticks.
         at += MICRO if at.microsecond == 0 else timedelta()
-        taken = {o.scheduled_for for o in self.lines.all if o.of is job and o.origin != "schedule"}
+        taken = {o.scheduled_for for o in self.occurrences.all if o.of is job and o.origin != "schedule"}
         while at in taken:
             at += MICRO
         return at

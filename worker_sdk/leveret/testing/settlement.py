@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from leveret.testing.clock import Clock
-from leveret.testing.queues import Lines
+from leveret.testing.occurrences import Occurrences
 from leveret.testing.records import Job, Occurrence
 from leveret.worker.report.reporter import Ending
 from leveret_core import policy
@@ -25,14 +25,16 @@ class Settlement:
     Args:
         clock: what it goes by.
         rng: what the delays of retries are drawn from.
-        lines: what gives places back.
+        occurrences: what frees their slots.
         pause: called with a job that failed too often, and why.
     """
 
-    def __init__(self, clock: Clock, rng: random.Random, lines: Lines, pause: Callable[[Job, str | None], None]) -> None:
+    def __init__(
+        self, clock: Clock, rng: random.Random, occurrences: Occurrences, pause: Callable[[Job, str | None], None]
+    ) -> None:
         self._clock = clock
         self._rng = rng
-        self._lines = lines
+        self._occurrences = occurrences
         self._pause = pause
 
     def finish(self, occurrence: Occurrence, ending: Ending, result: Any) -> None:
@@ -40,7 +42,7 @@ class Settlement:
         if ending.outcome == "succeeded":
             self._close_attempt(occurrence, "succeeded", ending)
             occurrence.result = result
-            self._lines.end(occurrence, State.SUCCEEDED)
+            self._occurrences.end(occurrence, State.SUCCEEDED)
             occurrence.of.failures = 0
         else:
             self._settle(occurrence, ending, ending.outcome)
@@ -73,14 +75,14 @@ class Settlement:
         self._close_attempt(occurrence, outcome, ending)
         said = ending.error.message if ending.error is not None and outcome in ("cancelled", "skipped") else None
         occurrence.reason = said or following.reason or occurrence.reason
-        occurrence.rung = None
+        occurrence.published = None
         if following.state is State.RETRYING:
             occurrence.state = State.RETRYING
             occurrence.retry_at = self._clock.after(following.delay) if following.delay else self._clock.now
         elif following.state is State.PENDING:
             occurrence.state = State.PENDING
         else:
-            self._lines.end(occurrence, following.state)
+            self._occurrences.end(occurrence, following.state)
 
     def _close_attempt(self, occurrence: Occurrence, outcome: str, ending: Ending) -> None:
         attempt = occurrence.attempts[-1]

@@ -131,7 +131,7 @@ class Worker:
             self._runs[occurrence.id][1].stop("cancelled")
 
     def stop(self) -> None:
-        """Interrupt all that runs; nobody hears how it ended."""
+        """Interrupt all that runs; the server does not hear how it ended."""
         for _, run in list(self._runs.values()):
             run.stop("lost")
         self._runs.clear()

@@ -16,8 +16,8 @@ LONGEST_KEY = 200
 """Characters of a concurrency key that is shown as it is."""
 
 
-class Lines:
-    """All occurrences, and the places they hold.
+class Occurrences:
+    """All occurrences, the slots they hold, and the concurrency queues in which they wait.
 
     Args:
         now: the clock.
@@ -39,7 +39,7 @@ class Lines:
             self.live[occurrence.id] = occurrence
 
     def admit(self, job: Job, batch: Sequence[Occurrence]) -> None:
-        """Decide about occurrences of one job and key that are due together, in order, and give them their places."""
+        """Decide about occurrences of one job and key that are due together, in order, and give them their slots."""
         key = batch[0].concurrency_key
         new = [New(key) for _ in batch]
         decisions = [self._with_state(d) for d in decide(new, {key: self._load(job, key)})]
@@ -61,14 +61,14 @@ class Lines:
         return self._load(job, key).together
 
     def end(self, occurrence: Occurrence, state: State) -> None:
-        """Make an occurrence final, and admit the next of its queue."""
+        """Make an occurrence final, and admit the next of its concurrency queue."""
         occurrence.state, occurrence.retry_at, occurrence.begins_at = state, None, None
-        had_place, occurrence.slot = occurrence.slot is not None, None
+        had_slot, occurrence.slot = occurrence.slot is not None, None
         self._leave(occurrence)
-        if had_place:
+        if had_slot:
             self._admit_next(occurrence.of, occurrence.concurrency_key)
 
-    def of_queue(self, job: Job, key: str, *states: State) -> list[Occurrence]:
+    def queue(self, job: Job, key: str, *states: State) -> list[Occurrence]:
         """The live occurrences of a job and key in one of `states`, in the order of their times."""
         found = [o for o in self.live.values() if o.of is job and o.concurrency_key == key and o.state in states]
         return sorted(found, key=lambda o: (o.scheduled_for, o.id))
@@ -90,7 +90,7 @@ class Lines:
         holders = self._holders(job, key)
         load.taken = {o.slot: o.id for o in holders if o.slot is not None}
         if holders:
-            waiting = self.of_queue(job, key, State.WAITING)
+            waiting = self.queue(job, key, State.WAITING)
             load.waiting = len(waiting)
             load.waiting_ids = {o.id for o in waiting}
             load.stopping = {o.id for o in holders if o.state is State.CANCELLING}
@@ -101,7 +101,7 @@ class Lines:
 
     def _admit_next(self, job: Job, key: str) -> None:
         taken = {o.slot for o in self._holders(job, key) if o.slot is not None}
-        waiting = self.of_queue(job, key, State.WAITING)
+        waiting = self.queue(job, key, State.WAITING)
         for occurrence, slot in zip(waiting, free_slots(job.definition.max_concurrent, taken), strict=False):
             occurrence.state, occurrence.slot, occurrence.reason = State.PENDING, slot, None
 
@@ -123,8 +123,8 @@ def key_of(path: str | None, payload: dict[str, Any]) -> str:
     value: Any = payload
     for word in path.split("."):
         if isinstance(value, dict):
-            held: dict[str, Any] = value
-            value = held.get(word)
+            fields: dict[str, Any] = value
+            value = fields.get(word)
         elif isinstance(value, list) and word.lstrip("-").isdigit():
             items: list[Any] = value
             number = int(word)
