@@ -81,7 +81,7 @@ async def test_each_process_is_a_worker_with_a_name_of_its_own_and_sigterm_drain
     assert process.pid not in pids.values()
     assert {info.pattern for hello in servers.of(Hello) for info in hello.handlers} == {"wait"}
     for _ in range(4):
-        await servers.ring_for("wait", {"seconds": 1.5})
+        await servers.publish_for("wait", {"seconds": 1.5})
     await eventually(lambda: len(servers.logs) >= 2, timeout=20)
     process.terminate()
     assert await ended(process) == 0
@@ -95,7 +95,7 @@ async def test_a_second_signal_ends_them_all_at_once(
 ) -> None:
     process = start_leveret("worker", "app_jobs", env=env | {"LEVERET_PROCESSES": "2"}, cwd=folder)
     pids = await serving(servers, 2)
-    await servers.ring_for("wait")
+    await servers.publish_for("wait")
     await eventually(lambda: len(servers.logs) == 1, timeout=20)
     busy = int(servers.logs[0].message.split()[-1])
     process.interrupt()  # as a terminal does it: to all in the group of the supervisor, which passes it on once
@@ -126,7 +126,7 @@ async def test_no_worker_outlives_a_supervisor_that_is_killed_and_what_they_ran_
 ) -> None:
     process = start_leveret("worker", "app_jobs", "--processes", "2", "--grace", "1", env=env, cwd=folder)
     pids = await serving(servers, 2)
-    await servers.ring_for("wait")
+    await servers.publish_for("wait")
     await eventually(lambda: len(servers.logs) == 1, timeout=20)
     os.kill(process.pid, signal.SIGKILL)
     await eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids.values()), timeout=20)
@@ -156,13 +156,13 @@ async def test_a_worker_that_has_run_enough_is_replaced_and_its_long_run_ends_in
         "worker", "app_jobs", "--max-occurrences", "20", "--name", "w", "--grace", "0.5", env=env, cwd=folder
     )
     before = await serving(servers, 1)
-    long = await servers.ring_for("wait", {"seconds": 8})
+    long = await servers.publish_for("wait", {"seconds": 8})
     for _ in range(20):
-        await servers.ring_for("quick")
+        await servers.publish_for("quick")
     after = await serving(servers, 2)
     assert after["w-1"] != before["w-1"]
     await eventually(lambda: "works" in process.output(), timeout=20)
-    await servers.ring_for("quick")
+    await servers.publish_for("quick")
     await eventually(lambda: len(servers.finished) == 21, timeout=20)
     assert psutil.pid_exists(before["w-1"]), "the long run goes on, past the grace"
     await eventually(lambda: len(servers.finished) == 22, timeout=20)
@@ -180,9 +180,9 @@ async def test_sigterm_gives_a_worker_that_was_replaced_the_grace_and_no_more(
         "worker", "app_jobs", "--max-occurrences", "1", "--name", "w", "--grace", "0.5", env=env, cwd=folder
     )
     await serving(servers, 1)
-    await servers.ring_for("wait")
+    await servers.publish_for("wait")
     await eventually(lambda: len(servers.logs) == 1, timeout=20)
-    await servers.ring_for("quick")
+    await servers.publish_for("quick")
     await eventually(lambda: "draining" in process.output(), timeout=30)
     process.terminate()
     assert await ended(process) == 0

@@ -103,20 +103,20 @@ async def test_a_run_outlives_a_restart_of_the_broker(
     held = Held(registry)
     async with working(url, registry) as worker:
         first = worker.id
-        key = await servers.ring_for("mail")
+        key = await servers.publish_for("mail")
         await eventually(lambda: worker.running == 1)
         await ctl(node, "stop_app")
         await ctl(node, "start_app")
         held.let_go.set()
         await eventually(lambda: ends(servers) == {key[0]: "succeeded"}, timeout=30)
-        again = await eventually(lambda: ring(servers), timeout=20)
+        again = await eventually(lambda: publish(servers), timeout=20)
         await eventually(lambda: ends(servers).get(again) == "succeeded", timeout=20)
         assert (held.begun, worker.id) == (Counter({key[0]: 1, again: 1}), first)
 
 
-async def ring(servers: Servers) -> int:
-    """Ring for one more; the servers' own connection and the queue have to be back for that."""
-    return (await servers.ring_for("mail"))[0]
+async def publish(servers: Servers) -> int:
+    """Publish one more; the servers' own connection and the queue have to be back for that."""
+    return (await servers.publish_for("mail"))[0]
 
 
 async def test_a_frozen_broker_that_comes_back_within_the_lease_interrupts_nothing(
@@ -125,7 +125,7 @@ async def test_a_frozen_broker_that_comes_back_within_the_lease_interrupts_nothi
     held = Held(registry)
     async with working(url, registry) as worker:
         first = worker.id
-        keys = [await servers.ring_for("mail") for _ in range(3)]
+        keys = [await servers.publish_for("mail") for _ in range(3)]
         await eventually(lambda: worker.running == 3)
         node.freeze()
         try:
@@ -149,7 +149,7 @@ async def test_in_an_alarm_of_the_broker_ends_wait_on_disk_and_arrive_when_it_is
     held = Held(registry)
     async with working(url, registry, spool_dir=tmp_path, send_timeout=0.5) as worker:
         first = worker.id
-        keys = [await servers.ring_for("mail") for _ in range(3)]
+        keys = [await servers.publish_for("mail") for _ in range(3)]
         await eventually(lambda: len(servers.logs) == 3)
         await ctl(node, *raised)
         try:
@@ -179,7 +179,7 @@ async def test_a_run_longer_than_the_brokers_time_limit_runs_once(
     try:
         held = Held(registry)
         async with working(url, registry, early_ack=early_ack) as worker:
-            key = await servers.ring_for("mail")
+            key = await servers.publish_for("mail")
             await eventually(lambda: worker.running == 1)
             if early_ack < 2:
                 await asyncio.sleep(5)  # more than the limit and a look of the broker
@@ -207,13 +207,13 @@ async def test_everything_is_made_again_after_the_virtual_host_was_lost(
     held = Held(registry)
     async with working(url, registry) as worker:
         first = worker.id
-        key = await servers.ring_for("mail")
+        key = await servers.publish_for("mail")
         await eventually(lambda: worker.running == 1)
         await ctl(node, "delete_vhost", vhost)
         await ctl(node, "eval", f'rabbit_vhost:add(<<"{vhost}">>, <<"t">>), {permit(vhost)}, ok.')
         held.let_go.set()
         await eventually(lambda: ends(servers) == {key[0]: "succeeded"}, timeout=30)
-        again = await eventually(lambda: ring(servers), timeout=30, interval=0.2)
+        again = await eventually(lambda: publish(servers), timeout=30, interval=0.2)
         await eventually(lambda: ends(servers).get(again) == "succeeded", timeout=20)
         assert (held.begun[key[0]], worker.id) == (1, first)
 
@@ -225,49 +225,49 @@ async def test_a_half_open_connection_is_noticed_and_replaced_while_runs_go_on(
     held = Held(registry)
     async with Proxy(url) as proxy, working(proxy.url + "?heartbeat=1", registry) as worker:
         first = worker.id
-        key = await servers.ring_for("mail")
+        key = await servers.publish_for("mail")
         await eventually(lambda: worker.running == 1)
         beats = len(servers.of(Heartbeat))
         before = proxy.accepted
         proxy.blackhole(direction)
         held.let_go.set()
-        # Four connections: doorbells, events, control, and the heartbeat's own.
+        # Four connections: dispatch messages, events, control, and the heartbeat's own.
         await eventually(lambda: proxy.accepted >= before + 4, timeout=20)
         await proxy.heal()
         await eventually(lambda: ends(servers) == {key[0]: "succeeded"}, timeout=20)
         await eventually(lambda: len(servers.of(Heartbeat)) > beats + 2, timeout=20)
-        again = await servers.ring_for("mail")
+        again = await servers.publish_for("mail")
         await eventually(lambda: ends(servers).get(again[0]) == "succeeded", timeout=20)
         assert (worker.id, len(servers.of(Hello)), held.begun[key[0]]) == (first, 1, 1)
 
 
-async def test_a_doorbell_that_comes_two_hundred_times_runs_once_and_leaves_nothing_behind(
+async def test_a_dispatch_message_that_comes_two_hundred_times_runs_once_and_leaves_nothing_behind(
     url: str, servers: Servers, registry: Registry
 ) -> None:
     held = Held(registry, concurrency=20)
     async with working(url, registry, early_ack=0.5) as worker:
-        key = await servers.ring_for("mail")
+        key = await servers.publish_for("mail")
         for _ in range(100):
-            await servers.ring_for("mail", occurrence=key[0])
+            await servers.publish_for("mail", occurrence=key[0])
         await eventually(lambda: worker.running == 1)
         held.let_go.set()
         await eventually(lambda: ends(servers) == {key[0]: "succeeded"})
         for _ in range(100):
-            await servers.ring_for("mail", occurrence=key[0])
+            await servers.publish_for("mail", occurrence=key[0])
         await eventually(lambda: nothing_left(url))
         await worker.drain()
         assert (held.begun, len(servers.finished)) == (Counter({key[0]: 1}), 1)
     await nothing_left(url)
 
 
-async def test_sigterm_while_a_claim_is_unanswered_gives_the_doorbell_back(
+async def test_sigterm_while_a_claim_is_unanswered_gives_the_message_back(
     url: str, servers: Servers, start_leveret: StartLeveret, tmp_path: Path
 ) -> None:
     (tmp_path / "waiting_jobs.py").write_text("from leveret import job\n\n@job('mail')\ndef mail(): print('it ran')\n")
     process = start_leveret("worker", "waiting_jobs", "--grace", "1", env={"LEVERET_AMQP_URL": url}, cwd=tmp_path)
     await eventually(lambda: len(servers.of(Hello)) == 1, timeout=20)
     servers.mute = True
-    await servers.ring_for("mail")
+    await servers.publish_for("mail")
     await eventually(lambda: len(servers.asks) >= 1)
     servers.mute = False
     servers.answers[1, 1] = "busy"  # it is asked again, and never answered
@@ -289,7 +289,7 @@ async def test_events_sent_twice_because_their_confirmation_was_lost_tell_the_sa
         held.let_go.set()
         for _ in range(5):
             cut = proxy.cut_after(rb'"kind":"finished"', Direction.TO_SERVER, reset=True)
-            key = await servers.ring_for("mail")
+            key = await servers.publish_for("mail")
             await asyncio.wait_for(cut.fired.wait(), 20)
             await eventually(partial(succeeded, servers, key[0]), timeout=20)
         await worker.drain()

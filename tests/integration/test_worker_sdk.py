@@ -49,7 +49,7 @@ def registry() -> Registry:
     return Registry()
 
 
-async def test_doorbells_are_run_once_and_none_is_left_behind(amqp_url: str, servers: Servers, registry: Registry) -> None:
+async def test_dispatch_messages_run_once_and_none_is_left_behind(amqp_url: str, servers: Servers, registry: Registry) -> None:
     begun: list[int] = []
 
     async def handler(ctx: JobContext, n: int) -> int:
@@ -60,7 +60,7 @@ async def test_doorbells_are_run_once_and_none_is_left_behind(amqp_url: str, ser
     registry.job("mail.*", concurrency=50)(handler)
     registry.job("#", concurrency=50)(handler)
     async with working(amqp_url, registry) as worker:
-        keys = [await servers.ring_for("mail.x", {"n": n}) for n in range(200)]
+        keys = [await servers.publish_for("mail.x", {"n": n}) for n in range(200)]
         await eventually(lambda: len(servers.finished) == 200, timeout=20)
         assert sorted(begun) == sorted(key[0] for key in keys)
         assert set(servers.outcomes()) == {"succeeded"}
@@ -85,11 +85,11 @@ async def test_a_run_outlives_the_connection_it_came_by(
 
     async with working(proxy.url, registry) as worker:
         first = worker.id
-        key = await servers.ring_for("mail")
+        key = await servers.publish_for("mail")
         await eventually(lambda: begun == [key[0]])
         proxy.reset()
-        again = await servers.ring_for("mail")
-        # The doorbell of the first comes again by the new connection, and starts nothing.
+        again = await servers.publish_for("mail")
+        # The dispatch message of the first comes again by the new connection, and starts nothing.
         await eventually(lambda: begun == [key[0], again[0]], timeout=20)
         release.set()
         await eventually(lambda: sorted(servers.outcomes()) == ["succeeded", "succeeded"], timeout=20)
@@ -110,7 +110,7 @@ async def test_a_claim_whose_reply_is_lost_with_the_connection_runs_once(
 
     async with working(proxy.url, registry):
         lost = proxy.cut_after(rb'"kind":"claimed"', Direction.TO_CLIENT, reset=True)
-        key = await servers.ring_for("mail")
+        key = await servers.publish_for("mail")
         await asyncio.wait_for(lost.fired.wait(), 10)
         await eventually(lambda: servers.outcomes() == ["succeeded"], timeout=20)
         assert begun == [key[0]]
@@ -124,7 +124,7 @@ async def test_a_confirmation_that_is_lost_does_not_lose_the_end(proxy: Proxy, s
 
     async with working(proxy.url, registry):
         cut = proxy.cut_after(rb'"kind":"finished"', Direction.TO_SERVER)
-        await servers.ring_for("mail")
+        await servers.publish_for("mail")
         await asyncio.wait_for(cut.fired.wait(), 10)
         await eventually(lambda: len(servers.finished) >= 1, timeout=20)
         assert set(servers.outcomes()) == {"succeeded"}
@@ -149,7 +149,7 @@ async def test_a_worker_cut_off_stops_what_it_runs_in_time_and_comes_back_as_ano
 
     async with working(proxy.url, registry) as worker:
         first = worker.id
-        await servers.ring_for("mail")
+        await servers.publish_for("mail")
         await eventually(lambda: worker.running == 1)
         proxy.blackhole()
         cut = clock()
@@ -160,7 +160,7 @@ async def test_a_worker_cut_off_stops_what_it_runs_in_time_and_comes_back_as_ano
         await eventually(lambda: len(servers.of(Hello)) == 2, timeout=30)
         assert worker.id != first
         assert servers.finished == []
-        await servers.ring_for("mail", occurrence=50)
+        await servers.publish_for("mail", occurrence=50)
         await eventually(lambda: worker.running == 1, timeout=20)
     await broker.stop()
 
@@ -174,7 +174,7 @@ async def test_a_word_of_the_servers_cancels_a_run(amqp_url: str, servers: Serve
         await asyncio.sleep(60)
 
     async with working(amqp_url, registry) as worker:
-        key = await servers.ring_for("mail")
+        key = await servers.publish_for("mail")
         await eventually(lambda: worker.running == 1)
         await server.tell_workers(Cancel(worker=worker.id, occurrence=key[0], attempt=1))
         await eventually(lambda: servers.outcomes() == ["cancelled"])
@@ -193,7 +193,7 @@ async def test_the_broker_may_be_away_for_a_while_before_the_end_is_told(
         done.set()
 
     async with working(proxy.url, registry) as worker:
-        await servers.ring_for("mail")
+        await servers.publish_for("mail")
         await eventually(lambda: worker.running == 1)
         proxy.refuse()
         proxy.reset()
@@ -244,8 +244,8 @@ async def test_sigterm_lets_runs_end_and_exits_with_0(
 ) -> None:
     process = start_leveret("worker", "app_jobs", env={"LEVERET_AMQP_URL": amqp_url}, cwd=folder)
     await eventually(lambda: len(servers.of(Hello)) == 1, timeout=20)
-    await servers.ring_for("quick")
-    await servers.ring_for("wait", {"seconds": 1.0})
+    await servers.publish_for("quick")
+    await servers.publish_for("wait", {"seconds": 1.0})
     await eventually(lambda: len(servers.logs) == 1, timeout=20)
     process.terminate()
     assert await ended(process) == 0
@@ -258,8 +258,8 @@ async def test_what_does_not_end_within_the_grace_is_handed_back(
 ) -> None:
     process = start_leveret("worker", "app_jobs", "--grace", "0.5", env={"LEVERET_AMQP_URL": amqp_url}, cwd=folder)
     await eventually(lambda: len(servers.of(Hello)) == 1, timeout=20)
-    await servers.ring_for("wait")
-    await servers.ring_for("stubborn")
+    await servers.publish_for("wait")
+    await servers.publish_for("stubborn")
     await eventually(lambda: len(servers.asks) == 2 and len(servers.logs) == 1, timeout=20)
     process.terminate()
     assert await ended(process) == 0
@@ -272,7 +272,7 @@ async def test_a_second_signal_ends_the_process_at_once(
 ) -> None:
     process = start_leveret("worker", "app_jobs", env={"LEVERET_AMQP_URL": amqp_url}, cwd=folder)
     await eventually(lambda: len(servers.of(Hello)) == 1, timeout=20)
-    await servers.ring_for("stubborn")
+    await servers.publish_for("stubborn")
     await eventually(lambda: len(servers.asks) == 1, timeout=20)
     process.interrupt()
     await eventually(lambda: "draining" in process.output())

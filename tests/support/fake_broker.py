@@ -131,10 +131,10 @@ class FakeServers:
         """How attempts ended, in the order of the events."""
         return [event.outcome for event in self.finished]
 
-    def ring(
+    def publish(
         self, job_type: str, payload: object = None, *, occurrence: int | None = None, attempt: int = 1, **details: Any
     ) -> Key:
-        """Ring for an attempt, in every queue whose pattern matches; `details` go into the answer to its claim."""
+        """Publish a dispatch message to every queue whose pattern matches; `details` go into the answer to its claim."""
         key = (occurrence if occurrence is not None else next(self._occurrences), attempt)
         self._details[key] = {"type": job_type, "payload": msgspec.Raw(msgspec.json.encode(payload or {})), **details}
         doorbell = Doorbell(occurrence=key[0], attempt=attempt, type=job_type)

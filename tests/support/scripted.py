@@ -32,8 +32,8 @@ class Servers(FakeServers):
         await self._broker.serve_claims(self._desk)
         await self._broker.consume_events(self._ingest)
 
-    async def ring_for(self, job_type: str, payload: object = None, **details: Any) -> Key:
-        key = self.ring(job_type, payload, **details)
+    async def publish_for(self, job_type: str, payload: object = None, **details: Any) -> Key:
+        key = self.publish(job_type, payload, **details)
         doorbell = Doorbell(occurrence=key[0], attempt=key[1], type=job_type)
         assert await self._broker.publish([doorbell]) == [Published.CONFIRMED]
         return key

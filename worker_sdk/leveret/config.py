@@ -24,7 +24,7 @@ class WorkerConfig:
         concurrency: runs at the same time in all, at most. Default: the sum of what the handlers allow.
         grace: how long a drain waits for what runs before it interrupts and hands it back. Default 30.
         stop_grace: how long an interrupted handler may clean up before its slot counts as stuck. Default 5.
-        early_ack: age of a run at which its doorbell is acknowledged, so that no time limit of the broker meets a long
+        early_ack: age of a run at which its dispatch message is acknowledged, so that no time limit of the broker meets a long
             run. Default 60.
         ask_timeout: how long the claim desk may take to answer before the worker asks again. Default 5.
         send_timeout: how long the broker may take to confirm events before they are sent again. Default 10.

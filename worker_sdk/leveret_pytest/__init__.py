@@ -37,7 +37,7 @@ def leveret_env(request: pytest.FixtureRequest, leveret_options: dict[str, Any])
 
     Its arguments come from `leveret_options`, and before these from the marker `@pytest.mark.leveret(...)`.
     """
-    from leveret.testing import Environment  # only for whoever uses it
+    from leveret.testing import Environment  # only for tests that use it
 
     options = dict(leveret_options)
     marker = request.node.get_closest_marker("leveret")

@@ -95,7 +95,7 @@ def test_a_crontab_without_mistakes_is_imported_with_exit_code_0(folder: Path) -
 
     assert done.code == 0
     assert "/usr/bin/sendmail -q" in done.out
-    assert "--tz" in done.err, "whose zone it is read in is said when nobody named one"
+    assert "--tz" in done.err, "whose zone it is read in is said when the user named none"
 
 
 def test_a_crontab_that_is_not_there_is_said() -> None:

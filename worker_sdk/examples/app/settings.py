@@ -14,7 +14,7 @@ OUTPUT = Path(os.environ.get("EXAMPLE_OUTPUT", ".leveret/reports"))
 """Where reports and the migrated database go."""
 
 SHELL = os.environ.get("LEVERET_EXAMPLE_SHELL") == "1"
-"""Whether `shell.*` jobs may run commands: whoever may create jobs may then run anything on the workers' machines."""
+"""Whether `shell.*` jobs may run commands: a user who may create jobs may then run anything on the workers' machines."""
 
 
 def smtp_is_given() -> bool:

@@ -83,7 +83,7 @@ class Client:
             The HTTP status and the JSON of the answer (None when it has no body).
 
         Raises:
-            ServerUnreachable: nobody answers, or not as Leveret does.
+            ServerUnreachable: no server answers, or not as Leveret does.
             NotFound: 404, with the server's words.
             Refused: any other status from 400, with the server's words.
         """

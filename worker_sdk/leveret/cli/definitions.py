@@ -78,7 +78,7 @@ def apply(client: Client, definitions: Iterable[Mapping[str, Any]]) -> list[Appl
     A definition that the server refuses is reported and stops no other.
 
     Raises:
-        ServerUnreachable: nobody answers.
+        ServerUnreachable: no server answers.
     """
     done: list[Applied] = []
     for definition in definitions:

@@ -9,7 +9,7 @@ from leveret_core.errors import InvalidInput
 
 
 def json_object(option: str, text: str | None) -> dict[str, Any] | None:
-    """The object that somebody wrote after `option`; None when the option was left out.
+    """The object that the user wrote after `option`; None when the option was left out.
 
     Raises:
         InvalidInput: it is not a JSON object.

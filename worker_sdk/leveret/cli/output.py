@@ -39,7 +39,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empt
     if not table.rows:
         note(empty)
         return
-    # Whoever reads a pipe wants whole lines.
+    # The reader of a pipe wants whole lines.
     Console(width=None if sys.stdout.isatty() else 1_000).print(table)
 
 

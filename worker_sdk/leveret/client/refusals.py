@@ -19,7 +19,7 @@ class _Problem(msgspec.Struct):
 
 
 def refusal(answer: httpx.Response) -> NotFound | Conflict | InvalidInput | Refused:
-    """The error that stands for an answer of status 400 or more."""
+    """The error for an answer of status 400 or more."""
     status = answer.status_code
     try:
         said = msgspec.json.decode(answer.content, type=_Problem)

@@ -33,7 +33,7 @@ def check_lifespan(function: object) -> None:
         raise InvalidInput.at(f"@lifespan on {name}", "must be on an `async def` that yields once, with nothing else around it")
     for parameter in inspect.signature(function).parameters.values():
         if parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise InvalidInput.at(f"@lifespan on {name}", f"has a parameter {parameter.name!r}; nobody would give it a value")
+            raise InvalidInput.at(f"@lifespan on {name}", f"has a parameter {parameter.name!r}; the worker has no value for it")
 
 
 def name_of(function: object) -> str:

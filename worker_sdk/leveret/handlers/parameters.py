@@ -174,7 +174,7 @@ def _schema(target: Any) -> dict[str, Any] | None:
         return None
     definitions = schema.get("$defs", {})
     if schema == {"$ref": "#/$defs/payload", "$defs": definitions}:
-        # The struct made of the parameters is nobody's own name: show what it holds.
+        # The struct made of the parameters has a name that the user never gave: show what it holds.
         flat: dict[str, Any] = definitions.pop("payload")
         flat.pop("title", None)
         return flat | ({"$defs": definitions} if definitions else {})

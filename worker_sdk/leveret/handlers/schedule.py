@@ -35,7 +35,7 @@ class Schedule(TypedDict, total=False):
         description: Default: the first paragraph of the handler's docstring.
         tags: for filters.
         concurrency_key, max_concurrent, max_waiting: of the concurrency policy.
-        catch_up: which ticks run that were missed while nobody dispatched: `latest` (default), `all` or `none`.
+        catch_up: which ticks run that were missed while no dispatcher worked: `latest` (default), `all` or `none`.
         catch_up_window: seconds back that it looks.
         retry: fields of the retry policy, such as `{"max_attempts": 5}`.
         max_runs: how many times the schedule fires in all.

@@ -43,7 +43,7 @@ class Environment(Queries):
     happened when a method returns: what is due has begun, and handlers have gone on as far as they get without waiting.
 
     Args:
-        handlers: a `Registry`; a module or its dotted name, or several, which stand for the handlers in it and below it.
+        handlers: a `Registry`; a module or its dotted name, or several, which mean the handlers in it and below it.
             Default: all that were defined under `@leveret.job` in this process.
         now: where the clock begins. Default: the beginning of 2026.
         config: of the worker: `concurrency`, `stop_grace` and the limits. Default: as everywhere.

@@ -16,7 +16,7 @@ def handlers_of(source: Source) -> list[Handler]:
     """The handlers in `source`.
 
     Args:
-        source: a registry; a module or its dotted name, or several, which stand for the handlers defined in it and in what is
+        source: a registry; a module or its dotted name, or several, which mean the handlers defined in it and in what is
             below it; None for all that were defined under `@leveret.job` in this process.
 
     Raises:

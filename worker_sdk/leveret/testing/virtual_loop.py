@@ -23,7 +23,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         tick: called whenever that time has come, before the timers of the same moment.
         working: whether a handler runs at all.
         patience: real seconds to wait in silence for threads and child processes before the clock goes on; a tenth of it for
-            sockets and pipes, as connections may be open that nobody waits for.
+            sockets and pipes, as connections may be open that no handler waits for.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self.call_soon_threadsafe(self._fall_asleep, seconds, woken)
             woken.wait()
         if self._finishing:
-            # The test is over: nobody waits for the thread, and it must not go on for ever.
+            # The test is over: nothing waits for the thread, and it must not go on for ever.
             raise SystemExit
 
     def _watched(self, child: tuple[asyncio.SubprocessTransport, Any]) -> tuple[asyncio.SubprocessTransport, Any]:
@@ -158,7 +158,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         super().__init__()
         self._wait = wait
         self.silent = False
-        """Whether the real wait for this moment is over and nobody was heard."""
+        """Whether the real wait for this moment is over and nothing came."""
 
     @property
     def waits_for_others(self) -> bool:

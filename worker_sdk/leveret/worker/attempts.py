@@ -226,10 +226,10 @@ class Attempts:
             self._acks.ack(delivery)
         attempt.deliveries.clear()
 
-    def _forget(self, attempt: OpenAttempt, settle: Callable[[Delivery], None]) -> None:
+    def _forget(self, attempt: OpenAttempt, send: Callable[[Delivery], None]) -> None:
         attempt.over = True
         for delivery in attempt.deliveries:
-            settle(delivery)
+            send(delivery)
         attempt.deliveries.clear()
         if self._open.get(attempt.key) is attempt:
             del self._open[attempt.key]

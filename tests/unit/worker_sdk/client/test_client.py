@@ -100,7 +100,7 @@ async def test_each_refusal_is_an_error_of_its_kind_and_not_repeated(status: int
     assert len(network.requests) == 1
 
 
-async def test_somebody_else_at_the_url_is_named() -> None:
+async def test_another_server_at_the_url_is_named() -> None:
     async with Network(lambda: httpx.Response(200, html="<p>hello")).client() as client:
         with pytest.raises(ServerUnreachable, match="not as a Leveret server does"):
             await client.job("n")

@@ -28,7 +28,7 @@ def test_a_cron_makes_a_job_of_the_handlers_type_and_name() -> None:
     def report() -> None:
         """Make the report.
 
-        With details that nobody wants in a list.
+        With details that no reader wants in a list.
         """
 
     assert jobs_of(registry) == [
@@ -163,7 +163,7 @@ async def test_a_worker_declares_after_hello_and_before_it_claims() -> None:
     async def report() -> None: ...
 
     async with serving(servers, registry) as worker:
-        servers.ring("report")
+        servers.publish("report")
         await eventually(lambda: servers.outcomes() == ["succeeded"])
         kinds = [type(request).__name__ for request in servers.requests if not type(request).__name__.startswith("Heart")]
         assert kinds[:3] == ["Hello", "Declare", "Claim"]
@@ -190,7 +190,7 @@ async def test_a_job_that_the_servers_refuse_is_told_and_the_worker_serves(caplo
     async def report() -> None: ...
 
     async with serving(servers, registry):
-        servers.ring("report")
+        servers.publish("report")
         await eventually(lambda: servers.outcomes() == ["succeeded"])
     assert "job report: trigger.expression: hour: 61" in caplog.text
 
@@ -204,7 +204,7 @@ async def test_a_new_incarnation_declares_again() -> None:
     async with serving(servers, registry) as worker:
         first = worker.id
         servers.unknown.add(first)
-        servers.ring("report")
+        servers.publish("report")
 
         def joined_again() -> None:
             assert [request.worker for request in servers.of(Declare)] == [first, worker.id]

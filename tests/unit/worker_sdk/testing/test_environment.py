@@ -380,11 +380,11 @@ def test_a_failed_assertion_tells_what_did_occur(handlers: Registry) -> None:
         )
 
 
-def test_an_occurrence_that_nobody_serves_says_so(handlers: Registry) -> None:
+def test_an_occurrence_that_no_handler_serves_says_so(handlers: Registry) -> None:
     with Environment(handlers) as env:
-        env.define("lonely", type="nobody.serves.this")
+        env.define("lonely", type="none.serves.this")
         env.trigger("lonely")
-        assert "(no handler serves nobody.serves.this)" in told(env.assert_occurred, "lonely", state="succeeded")
+        assert "(no handler serves none.serves.this)" in told(env.assert_occurred, "lonely", state="succeeded")
 
 
 def test_everything_reads_well_in_a_debugger(handlers: Registry) -> None:

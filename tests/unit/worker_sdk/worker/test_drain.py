@@ -34,13 +34,13 @@ async def test_what_runs_may_end_and_what_was_not_claimed_goes_back(registry: Re
 
     registry.job("other", concurrency=1)(mail)
     async with serving(servers, registry, concurrency=1) as worker:
-        running, waiting = servers.ring("mail"), servers.ring("other")
+        running, waiting = servers.publish("mail"), servers.publish("other")
         await eventually(lambda: worker.running == 1)
         draining = asyncio.create_task(worker.drain(5))
         await eventually(lambda: servers.requeued == [waiting])
         await eventually(lambda: any(beat.draining for beat in servers.of(Heartbeat)))
         assert not draining.done()
-        servers.ring("mail", occurrence=99)
+        servers.publish("mail", occurrence=99)
         release.set()
         await asyncio.wait_for(draining, 5)
         assert servers.outcomes() == ["succeeded"]
@@ -60,7 +60,7 @@ async def test_after_the_grace_the_rest_is_interrupted_and_handed_back(servers: 
             cleaned.append(ctx.cancelled)
 
     async with serving(servers, registry) as worker:
-        key = servers.ring("mail")
+        key = servers.publish("mail")
         await eventually(lambda: worker.running == 1)
         await asyncio.wait_for(worker.drain(0.1), 5)
         assert servers.outcomes() == ["released"]
@@ -78,7 +78,7 @@ async def test_a_claim_that_is_answered_during_the_drain_is_handed_back_unrun(se
 
     async with serving(servers, registry) as worker:
         servers.delay = 0.15
-        key = servers.ring("mail")
+        key = servers.publish("mail")
         await eventually(lambda: servers.asks == [key])
         await asyncio.wait_for(worker.drain(5), 5)
         assert begun == []
@@ -92,7 +92,7 @@ async def test_a_claim_that_is_not_answered_does_not_hold_up_the_drain(servers: 
 
     async with serving(servers, registry, ask_timeout=0.1) as worker:
         servers.mute = True
-        key = servers.ring("mail")
+        key = servers.publish("mail")
         await eventually(lambda: servers.asks == [key])
         await asyncio.wait_for(worker.drain(30), 5)
         assert servers.requeued == [key]
@@ -106,7 +106,7 @@ async def test_a_thread_that_does_not_stop_does_not_hold_up_the_drain(servers: F
         release.wait(10)
 
     async with serving(servers, registry, stop_grace=0.1) as worker:
-        servers.ring("crunch")
+        servers.publish("crunch")
         await eventually(lambda: worker.running == 1)
         await asyncio.wait_for(worker.drain(0.05), 5)
         assert servers.outcomes() == ["released"]
@@ -120,7 +120,7 @@ async def test_events_held_up_by_the_broker_are_sent_before_the_goodbye(servers:
 
     async with serving(servers, registry, send_timeout=0.05) as worker:
         servers.hold_events = True
-        servers.ring("mail")
+        servers.publish("mail")
         await eventually(lambda: len(servers.asks) == 1)
         draining = asyncio.create_task(worker.drain(5))
         await asyncio.sleep(0.2)
@@ -149,7 +149,7 @@ async def test_a_worker_that_said_goodbye_does_not_come_back(registry: Registry,
         release.wait(10)
 
     async with serving(servers, registry, stop_grace=0.05) as worker:
-        servers.ring("crunch")
+        servers.publish("crunch")
         await eventually(lambda: worker.running == 1)
         await worker.drain(0)
         await asyncio.sleep(0.7)  # longer than the lease

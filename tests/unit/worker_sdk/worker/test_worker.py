@@ -1,4 +1,4 @@
-"""From doorbell to confirmed end, in one worker."""
+"""From dispatch message to confirmed end, in one worker."""
 
 from __future__ import annotations
 
@@ -63,20 +63,20 @@ async def test_an_attempt_cancelled_before_its_answer_came_is_not_begun_and_its_
     registry.job("mail.*")(gate.__call__)
     async with serving(servers, registry):
         servers.answers[1, 1] = "cancelled"
-        key = servers.ring("mail.welcome", occurrence=1)
+        key = servers.publish("mail.welcome", occurrence=1)
         await eventually(lambda: servers.acked == [key])
         (end,) = servers.finished
         assert (end.outcome, end.occurrence, end.token) == ("cancelled", 1, "token-1-1")
     assert gate.begun == []
 
 
-async def test_a_doorbell_is_claimed_run_reported_and_then_acknowledged(servers: FakeServers, registry: Registry) -> None:
+async def test_a_message_is_claimed_run_reported_and_then_acknowledged(servers: FakeServers, registry: Registry) -> None:
     @registry.job("mail.*", concurrency=3)
     async def mail(to: str) -> str:
         return to.upper()
 
     async with serving(servers, registry, name="here") as worker:
-        key = servers.ring("mail.welcome", {"to": "ann"})
+        key = servers.publish("mail.welcome", {"to": "ann"})
         await eventually(lambda: servers.acked == [key])
         (hello,) = servers.of(Hello)
         assert (hello.worker, hello.name, hello.concurrency) == (worker.id, "here", 3)
@@ -90,7 +90,7 @@ async def test_a_doorbell_is_claimed_run_reported_and_then_acknowledged(servers:
         assert servers.event_workers == [worker.id]
 
 
-async def test_a_doorbell_is_not_acknowledged_before_its_end_is_confirmed(servers: FakeServers, registry: Registry) -> None:
+async def test_a_message_is_not_acknowledged_before_its_end_is_confirmed(servers: FakeServers, registry: Registry) -> None:
     ran = asyncio.Event()
 
     @registry.job("mail")
@@ -99,7 +99,7 @@ async def test_a_doorbell_is_not_acknowledged_before_its_end_is_confirmed(server
 
     async with serving(servers, registry):
         servers.hold_events = True
-        key = servers.ring("mail")
+        key = servers.publish("mail")
         await ran.wait()
         await asyncio.sleep(0.1)
         assert servers.acked == []
@@ -114,10 +114,10 @@ async def test_claims_go_out_together_and_more_gather_while_one_is_asked(servers
     async with serving(servers, registry):
         servers.delay = 0.05
         for _ in range(300):
-            servers.ring("mail")
+            servers.publish("mail")
         await asyncio.sleep(0.02)
         for _ in range(100):
-            servers.ring("mail")
+            servers.publish("mail")
         await eventually(lambda: len(servers.acked) == 400)
         sizes = [len(claim.asks) for claim in servers.of(Claim)]
         assert sizes == [200, 200]
@@ -129,7 +129,7 @@ async def test_an_unanswered_claim_is_asked_again_unchanged_and_runs_once(server
     registry.job("mail")(gate)
     async with serving(servers, registry, ask_timeout=0.05) as worker:
         servers.mute = True
-        key = servers.ring("mail")
+        key = servers.publish("mail")
         await eventually(lambda: len(servers.of(Claim)) >= 2)
         assert gate.begun == []
         servers.mute = False
@@ -145,8 +145,8 @@ async def test_an_ask_left_out_of_the_reply_is_asked_again(servers: FakeServers,
     registry.job("mail")(gate)
     async with serving(servers, registry):
         servers.answers[7, 1] = "busy"
-        servers.ring("mail", occurrence=7)
-        servers.ring("mail", occurrence=8)
+        servers.publish("mail", occurrence=7)
+        servers.publish("mail", occurrence=8)
         await eventually(lambda: gate.begun == [8] and len(servers.asks) >= 4)
         del servers.answers[7, 1]
         await eventually(lambda: gate.begun == [8, 7])
@@ -158,21 +158,21 @@ async def test_what_is_not_granted_is_dropped(servers: FakeServers, registry: Re
     registry.job("mail")(gate)
     async with serving(servers, registry):
         servers.answers[7, 1] = status  # type: ignore[assignment]  # pyright: ignore
-        servers.ring("mail", occurrence=7)
+        servers.publish("mail", occurrence=7)
         await eventually(lambda: servers.acked == [(7, 1)])
         assert gate.begun == []
         assert servers.finished == []
 
 
-async def test_a_doorbell_delivered_twice_runs_once_and_both_are_acknowledged_at_the_end(
+async def test_a_dispatch_message_delivered_twice_runs_once_and_both_are_acknowledged_at_the_end(
     servers: FakeServers, registry: Registry
 ) -> None:
     gate = Gate()
     registry.job("mail.*")(gate)
     registry.job("#")(gate)
     async with serving(servers, registry):
-        servers.ring("mail.x", occurrence=7)
-        servers.ring("mail.x", occurrence=7)
+        servers.publish("mail.x", occurrence=7)
+        servers.publish("mail.x", occurrence=7)
         await eventually(lambda: gate.begun == [7])
         assert servers.acked == []
         gate.open.set()
@@ -189,9 +189,9 @@ async def test_an_attempt_that_was_handed_back_and_is_rung_for_again_is_asked_fo
     registry.job("mail")(gate)
     async with serving(servers, registry):
         servers.hold_events = True
-        servers.ring("mail", occurrence=7)
+        servers.publish("mail", occurrence=7)
         await eventually(lambda: gate.begun == [7])
-        servers.ring("mail", occurrence=7)
+        servers.publish("mail", occurrence=7)
         await eventually(lambda: servers.asks == [(7, 1), (7, 1)])
 
 
@@ -201,8 +201,8 @@ async def test_no_more_is_claimed_than_there_are_free_slots(servers: FakeServers
     registry.job("b", concurrency=5)(gate)
     async with serving(servers, registry, concurrency=4) as worker:
         for name in "aabbbbbb":
-            servers.ring(name)
-        servers.ring("a")
+            servers.publish(name)
+        servers.publish("a")
         await eventually(lambda: worker.running == 4)
         assert len(servers.asks) == 4
         assert servers.queues["a"].prefetch == 2
@@ -211,14 +211,14 @@ async def test_no_more_is_claimed_than_there_are_free_slots(servers: FakeServers
         await eventually(lambda: len(servers.acked) == 9)
 
 
-async def test_the_doorbell_of_a_long_run_is_acknowledged_early(servers: FakeServers, registry: Registry) -> None:
+async def test_the_dispatch_message_of_a_long_run_is_acknowledged_early(servers: FakeServers, registry: Registry) -> None:
     gate = Gate()
     registry.job("mail")(gate)
     async with serving(servers, registry, early_ack=0.1) as worker:
-        key = servers.ring("mail")
+        key = servers.publish("mail")
         await eventually(lambda: servers.acked == [key])
         assert worker.running == 1
-        servers.ring("mail", occurrence=key[0])
+        servers.publish("mail", occurrence=key[0])
         await eventually(lambda: servers.acked == [key, key])
         gate.open.set()
         await eventually(lambda: servers.outcomes() == ["succeeded"])
@@ -231,10 +231,10 @@ async def test_a_busy_worker_leaves_to_others_what_it_has_no_slot_for(
     gate = Gate()
     registry.job("mail", concurrency=1)(gate)
     async with serving(servers, registry, early_ack=0.1):
-        first = servers.ring("mail")
+        first = servers.publish("mail")
         await eventually(lambda: servers.acked == [first])
         # The broker may bring another one now, which this worker cannot run.
-        second = servers.ring("mail")
+        second = servers.publish("mail")
         await eventually(lambda: servers.requeued == [second])
         assert second not in servers.asks
         assert servers.queues["mail"].unsettled == 0
@@ -244,7 +244,7 @@ async def test_a_busy_worker_leaves_to_others_what_it_has_no_slot_for(
         await eventually(lambda: servers.outcomes() == ["succeeded", "succeeded"])
 
 
-async def test_slots_in_all_that_are_taken_hold_up_no_other_handlers_doorbells(
+async def test_slots_in_all_that_are_taken_hold_up_no_other_handlers_messages(
     servers: FakeServers, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumers, "PATIENCE", 0.5)
@@ -252,9 +252,9 @@ async def test_slots_in_all_that_are_taken_hold_up_no_other_handlers_doorbells(
     registry.job("mail", concurrency=1)(gate)
     registry.job("report", concurrency=1)(gate)
     async with serving(servers, registry, concurrency=1) as worker:
-        servers.ring("mail")
+        servers.publish("mail")
         await eventually(lambda: worker.running == 1)
-        report = servers.ring("report")
+        report = servers.publish("report")
         await eventually(lambda: servers.requeued == [report])
         await worker.drain(0)
         assert servers.queues["report"].held
@@ -270,11 +270,11 @@ async def test_a_claim_asked_ahead_goes_back_when_no_slot_becomes_free(servers: 
             await gate(ctx)
 
     async with serving(servers, registry):
-        servers.ring("mail")
+        servers.publish("mail")
         await eventually(lambda: len(servers.acked) == 1)
-        servers.ring("mail", {"wait": True}, occurrence=8)
+        servers.publish("mail", {"wait": True}, occurrence=8)
         await eventually(lambda: gate.begun == [8])
-        servers.ring("mail", occurrence=9)
+        servers.publish("mail", occurrence=9)
         await eventually(lambda: (9, 1) in servers.asks)
         await eventually(lambda: servers.outcomes() == ["succeeded", "released"])
         assert servers.finished[-1].occurrence == 9
@@ -286,7 +286,7 @@ async def test_a_wrong_payload_fails_for_good(servers: FakeServers, registry: Re
     async def mail(to: str) -> None: ...
 
     async with serving(servers, registry):
-        servers.ring("mail", {"to": 1})
+        servers.publish("mail", {"to": 1})
         await eventually(lambda: servers.outcomes() == ["failed"])
         (finished,) = servers.finished
         assert finished.retry is False
@@ -305,7 +305,7 @@ async def test_logs_and_progress_are_shipped_while_the_handler_runs(servers: Fak
         ctx.progress(1, "all")
 
     async with serving(servers, registry):
-        servers.ring("mail")
+        servers.publish("mail")
         await eventually(lambda: [log.message for log in servers.logs] == ["hello"])
         await eventually(lambda: [event.fraction for event in servers.progress] == [0.5])
         assert servers.finished == []
@@ -320,7 +320,7 @@ async def test_the_jobs_timeout_stands_before_the_handlers(servers: FakeServers,
     gate = Gate()
     registry.job("mail", timeout=60)(gate)
     async with serving(servers, registry):
-        servers.ring("mail", timeout=0.05)
+        servers.publish("mail", timeout=0.05)
         await eventually(lambda: servers.outcomes() == ["timed_out"])
         assert servers.finished[0].retry is True
         assert servers.finished[0].duration == pytest.approx(0.05, abs=0.05)
@@ -332,7 +332,7 @@ async def test_a_cancelled_run_is_interrupted_and_reported(registry: Registry, w
     gate = Gate()
     registry.job("mail", concurrency=2)(gate)
     async with serving(servers, registry) as worker:
-        key, other = servers.ring("mail"), servers.ring("mail")
+        key, other = servers.publish("mail"), servers.publish("mail")
         await eventually(lambda: worker.running == 2)
         if way == "control":
             servers.tell(Cancel(worker="another", occurrence=other[0], attempt=1))
@@ -354,10 +354,10 @@ async def test_a_thread_that_ignores_its_timeout_keeps_its_slot_until_it_ends(se
         release.wait(10)
 
     async with serving(servers, registry, stop_grace=0.1) as worker:
-        servers.ring("crunch", occurrence=7, timeout=0.05)
+        servers.publish("crunch", occurrence=7, timeout=0.05)
         await eventually(lambda: servers.outcomes() == ["timed_out"])
         assert worker.stuck == 1
-        servers.ring("crunch", occurrence=8)
+        servers.publish("crunch", occurrence=8)
         await asyncio.sleep(0.1)
         assert begun == [7]
         release.set()
@@ -378,7 +378,7 @@ async def test_a_handler_that_swallows_its_cancellation_counts_as_stuck(servers:
                 continue
 
     async with serving(servers, registry, stop_grace=0.1) as worker:
-        key = servers.ring("mail")
+        key = servers.publish("mail")
         await eventually(lambda: worker.running == 1)
         servers.tell(Cancel(worker=worker.id, occurrence=key[0], attempt=1))
         await eventually(lambda: servers.outcomes() == ["cancelled"])
@@ -399,7 +399,7 @@ async def test_a_handler_that_blocks_the_loop_does_not_stop_the_heartbeat(
 
     async with serving(servers, registry) as worker:
         first = worker.id
-        servers.ring("block")
+        servers.publish("block")
         await eventually(lambda: servers.outcomes() == ["succeeded"])
         assert worker.id == first
         beats = servers.of(Heartbeat)
@@ -426,7 +426,7 @@ async def test_nothing_is_logged_for_each_job(
     async with serving(servers, registry):
         caplog.clear()
         caplog.set_level(logging.INFO)
-        servers.ring("mail")
+        servers.publish("mail")
         await eventually(lambda: len(servers.acked) == 1)
         assert caplog.records == []
 
@@ -442,7 +442,7 @@ async def test_a_run_leaves_nothing_for_the_garbage_collector(servers: FakeServe
         gc.disable()
         try:
             for n in range(100):
-                servers.ring("mail", {"n": n})
+                servers.publish("mail", {"n": n})
             await eventually(lambda: len(servers.acked) == 100)
             gc.set_debug(gc.DEBUG_SAVEALL)
             gc.collect()
@@ -494,7 +494,7 @@ async def test_a_worker_waits_for_servers_that_come_later(servers: FakeServers, 
     worker = Worker(registry.handlers, FakeBroker(servers), config=WorkerConfig(ask_timeout=0.05))
     await worker.start()
     await eventually(lambda: "mail" in servers.queues and len(servers.of(Hello)) >= 2)
-    key = servers.ring("mail")
+    key = servers.publish("mail")
     assert not worker.serving.is_set()
     assert servers.asks == []
     servers.mute = False
@@ -527,10 +527,10 @@ async def test_a_claim_is_used_once_though_the_servers_give_the_same_answer_unti
         ran.append(ctx.occurrence)
 
     async with serving(servers, registry):
-        key = servers.ring("mail")
+        key = servers.publish("mail")
         await eventually(lambda: servers.acked == [key])
-        # Rung again while the end of the run waits to be read: the row is still running, so the answer is the same.
-        servers.ring("mail", occurrence=key[0])
+        # Published again while the end of the run waits to be read: the row is still running, so the answer is the same.
+        servers.publish("mail", occurrence=key[0])
         await eventually(lambda: servers.acked == [key, key])
         assert len(servers.of(Claim)) == 2
         assert ran == [key[0]]

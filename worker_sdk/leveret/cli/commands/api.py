@@ -36,7 +36,7 @@ def api(
 
 
 def dispatcher(no_migrate: NoMigrate = False, wait: Wait = 60) -> None:
-    """Stand for election and dispatch, without an API."""
+    """Dispatch, as a candidate for the term, without an API."""
     _serve(_settings(None, None), migrate=not no_migrate, wait=wait, web=False)
 
 

@@ -1,4 +1,4 @@
-"""`leveret dead-events`: what workers sent and nobody could apply, over REST."""
+"""`leveret dead-events`: what workers sent and no ingestor could apply, over REST."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import typer
 from leveret.cli.client import DEFAULT_URL, Client, Url
 from leveret.cli.output import AsJson, note, show_json, show_table, when
 
-app = typer.Typer(no_args_is_help=True, help="See what workers sent and nobody could apply.")
+app = typer.Typer(no_args_is_help=True, help="See what workers sent and no ingestor could apply.")
 
 Id = Annotated[int, typer.Argument(metavar="ID")]
 
 
 @app.callback()
 def dead_events() -> None:
-    """See what workers sent and nobody could apply."""
+    """See what workers sent and no ingestor could apply."""
 
 
 @app.command("list")

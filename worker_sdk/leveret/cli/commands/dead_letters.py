@@ -73,7 +73,7 @@ def requeue(
         str | None, typer.Option(help="A JSON object with what differs from each payload; null takes a name out.")
     ] = None,
     queue: Annotated[
-        bool, typer.Option("--queue", help="What a job that skips takes no more of just now waits in line instead.")
+        bool, typer.Option("--queue", help="What a job that skips takes no more of just now waits in its queue instead.")
     ] = False,
     limit: Limit = None,
     dry_run: DryRun = False,

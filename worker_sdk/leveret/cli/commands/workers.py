@@ -56,7 +56,7 @@ def show_worker(
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Show a worker, and what it got wrong: requests that were refused, and events that were set aside."""
+    """Show a worker, and what it got wrong: requests that were refused, and events that were quarantined."""
     text = worker.strip().lower()
     with Client(url) as client:
         # A whole id need not be in the list: a worker whose hello was refused never is.

@@ -110,7 +110,7 @@ async def _examine_findings(connection: asyncpg.Connection[asyncpg.Record], chec
     row = await connection.fetchrow(sql("reads/dispatcher"))
     assert row is not None
     if not row["ownerless"]:
-        checks.ok("liveness", "nothing is without somebody who is responsible for it")
+        checks.ok("liveness", "all that is not final has a component that is responsible for it")
         return
     shown = ", ".join(
         f"{'backfill' if each['kind'] == 'backfill' else 'occurrence'} {each['id']} ({each['state']}: {each['why']})"
@@ -118,7 +118,7 @@ async def _examine_findings(connection: asyncpg.Connection[asyncpg.Record], chec
     )
     checks.warn(
         "liveness",
-        f"{row['ownerless']} were nobody's at {row['ownerless_looked_at']:%Y-%m-%d %H:%M:%S} UTC: {shown}",
+        f"{row['ownerless']} were without one at {row['ownerless_looked_at']:%Y-%m-%d %H:%M:%S} UTC: {shown}",
         "look again in two minutes: the dispatcher mends what it can; see the section on liveness in docs/deploy.md",
     )
 

@@ -28,5 +28,5 @@ async def examine(settings: Settings, checks: Checks) -> None:
     takeover = settings.lock_ttl + settings.lock_retry
     if takeover > 60:
         checks.warn(
-            "lock", f"after a crash nobody dispatches for up to {takeover:.0f} s", "lower LEVERET_LOCK_TTL (default 15)"
+            "lock", f"after a crash no dispatcher works for up to {takeover:.0f} s", "lower LEVERET_LOCK_TTL (default 15)"
         )

@@ -202,7 +202,7 @@ def _make_folder(folder: Path) -> None:
         user = pwd.getpwnam(_USER)
         os.chown(folder, user.pw_uid, user.pw_gid)
     elif folder.stat().st_uid != os.geteuid():
-        raise ConfigurationError(f"{folder} belongs to somebody else; remove it")
+        raise ConfigurationError(f"{folder} belongs to another user; remove it")
 
 
 def _binaries() -> Path:

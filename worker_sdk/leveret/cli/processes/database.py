@@ -21,7 +21,7 @@ RETRY = 1.0
 """Seconds between tries; a line is logged for the first, and then every ten seconds."""
 TELL = 10.0
 _REFUSALS = ("28", "3D", "42")
-"""SQLSTATE classes of a refused user, a missing database and missing rights: nobody mends those within seconds."""
+"""SQLSTATE classes of a refused user, a missing database and missing rights: no administrator mends those within seconds."""
 
 
 async def prepare(url: str, *, wait: float, apply: bool) -> list[str]:
@@ -80,7 +80,7 @@ async def pending_migrations(url: str) -> list[str]:
 
 
 def _passes(cause: BaseException | None) -> bool:
-    """Whether it may be better in a moment: nobody listens yet, or it is starting up; a wrong password will not be."""
+    """Whether it may be better in a moment: it does not listen yet, or it is starting up; a wrong password will not be."""
     if cause is None or isinstance(cause, ValueError) or not is_unavailable(cause):
         return False
     return not str(getattr(cause, "sqlstate", "")).startswith(_REFUSALS)

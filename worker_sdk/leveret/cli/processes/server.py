@@ -69,13 +69,13 @@ async def run_server(
     web: bool = True,
     beside: Beside | None = None,
 ) -> None:
-    """Run the parts of a server process until `stopping` is set, then end them in order: whoever leads resigns first.
+    """Run the parts of a server process until `stopping` is set, then end them in order: the holder of the term resigns first.
 
     Args:
         settings: of this process; Postgres answers and its tables are up to date.
         adapters: not started; started and stopped here.
         stopping: set from outside.
-        dispatcher: whether to stand for election.
+        dispatcher: whether to be a candidate for the term.
         web: whether to serve the API; without it nothing listens.
         beside: see `Beside`; needs `web`.
 

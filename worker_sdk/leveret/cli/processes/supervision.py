@@ -15,7 +15,7 @@ from contextlib import suppress
 log = logging.getLogger("leveret.process")
 
 VARIABLE = "LEVERET_SUPERVISOR_FD"
-"""Names the socket to the supervisor in the environment of a process that it starts. Nobody else sets it."""
+"""Names the socket to the supervisor in the environment of a process that it starts. Nothing else sets it."""
 RETIRE = b"retire"
 """What the supervisor says to a process whose successor is there."""
 LAST_GRACE = 40.0
@@ -67,6 +67,6 @@ class Supervision:
 
 
 def supervision() -> Supervision | None:
-    """The socket to the supervisor that started this process; None if nobody did."""
+    """The socket to the supervisor that started this process; None if none did."""
     given = os.environ.pop(VARIABLE, None)
     return Supervision(int(given)) if given else None

@@ -164,7 +164,7 @@ async def _serve(worker: Worker, broker: RabbitWorkerBroker, stopping: asyncio.E
     try:
         await worker.start()
     except BrokerUnavailable as error:
-        # Said at once and not waited for: with a wrong URL nobody would ever see why.
+        # Said at once and not waited for: with a wrong URL the user would never see why.
         raise ConfigurationError(str(error)) from error
     retired = supervisor.retired if supervisor is not None else asyncio.Event()
     ends = [asyncio.create_task(each) for each in (stopping.wait(), worker.wait(), retired.wait())]
@@ -180,7 +180,7 @@ async def _serve(worker: Worker, broker: RabbitWorkerBroker, stopping: asyncio.E
         if ends[1].done():
             ends[1].result()
         elif not ends[0].done():
-            # Another process has taken its place: nothing hurries, until somebody wants all of them to end.
+            # Another process has taken its place: nothing hurries, until the supervisor wants all of them to end.
             draining = asyncio.create_task(worker.drain(float("inf")))
             await asyncio.wait({draining, ends[0]}, return_when=asyncio.FIRST_COMPLETED)
             await worker.drain()

@@ -43,7 +43,7 @@ class WorkerThread:
         self._grace: float | None = None  # until told otherwise the worker's own: a word from afar may end it
         self.ended: Future[None] = Future()
         for future in (self._loop, self._serving, self.ended):
-            # So that whoever gives up waiting for one cannot cancel it.
+            # So that a caller that gives up waiting for one cannot cancel it.
             future.set_running_or_notify_cancel()
 
     def start(self) -> None:
@@ -51,7 +51,7 @@ class WorkerThread:
         self._thread.start()
 
     async def serving(self, timeout: float) -> bool:
-        """Wait until the worker takes doorbells; False if it has ended, or does not within `timeout` seconds."""
+        """Wait until the worker takes dispatch messages; False if it has ended, or does not within `timeout` seconds."""
         waiting = {asyncio.wrap_future(self._serving), asyncio.wrap_future(self.ended)}
         await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         for each in waiting:

@@ -1,4 +1,4 @@
-"""The worker's lease: while it lasts, no server gives the worker's attempts to anybody else."""
+"""The worker's lease: while it lasts, no server gives the worker's attempts to another worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def boot_time() -> float:
-    """Seconds on a clock that goes on while the machine sleeps, and that nobody can set."""
+    """Seconds on a clock that goes on while the machine sleeps, and that no user can set."""
     return time.clock_gettime(_BOOTTIME) if _BOOTTIME is not None else time.monotonic()
 
 
@@ -38,5 +38,5 @@ class Lease:
 
     @property
     def over(self) -> bool:
-        """Whether everything that the worker holds may be somebody else's by now."""
+        """Whether everything that the worker holds may be another worker's by now."""
         return self._until <= boot_time()

@@ -47,7 +47,7 @@ class Reporter:
         later: calls a function after some seconds, from any thread; gathers progress and checkpoints.
         log_limit: log records passed on, at most: the first ones at once, the latest at the end, and one more that stands for
             those between. None for all.
-        capture: whose log records it takes, where several workers of a process capture them; None for anybody's.
+        capture: whose log records it takes, where several workers of a process capture them; None for those of any.
     """
 
     __slots__ = (

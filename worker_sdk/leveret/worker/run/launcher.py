@@ -52,7 +52,7 @@ class Launcher:
             prepare(handlers)
 
     def close(self) -> None:
-        """Let go of the threads; those that are stuck end with the process."""
+        """End the threads; those that are stuck end with the process."""
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 

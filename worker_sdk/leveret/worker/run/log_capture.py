@@ -50,7 +50,7 @@ class LogCapture(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record; one that was not written by a handler is ignored."""
         if _alone() and logging.lastResort is not None and record.levelno >= logging.lastResort.level:
-            # Nobody has set up logging: without this handler it would do so by itself.
+            # The application has not set up logging: without this handler it would do so by itself.
             logging.lastResort.handle(record)
         if record.name.startswith("leveret.") and record.name != context.JOB_LOGGER:
             return
@@ -69,7 +69,7 @@ class LogCapture(logging.Handler):
     def install(self, level: str, *, lower: bool = False) -> None:
         """Begin to take records of `level` and above from all loggers that let them through.
 
-        Where nobody has set up logging, or with `lower`, the root logger does so from now on.
+        Where the application has not set up logging, or with `lower`, the root logger does so from now on.
         """
         global _root_level
         self.setLevel(level.upper())
@@ -144,10 +144,10 @@ class LogCapture(logging.Handler):
     def _redacted(self, value: Any) -> Any:
         if isinstance(value, dict):
             found: dict[str, Any] = value
-            return {key: _REDACTED if self._secret.search(key) else self._redacted(held) for key, held in found.items()}
+            return {key: _REDACTED if self._secret.search(key) else self._redacted(inner) for key, inner in found.items()}
         if isinstance(value, list):
-            held_by: list[Any] = value
-            return [self._redacted(held) for held in held_by]
+            items: list[Any] = value
+            return [self._redacted(item) for item in items]
         return value
 
 
@@ -155,7 +155,7 @@ def _nothing() -> None: ...
 
 
 def _alone() -> bool:
-    """Whether nobody but captures handles records: nobody has set up logging."""
+    """Whether only captures handle records: the application has not set up logging."""
     return all(isinstance(handler, LogCapture) for handler in logging.root.handlers)
 
 

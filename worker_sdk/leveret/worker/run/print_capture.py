@@ -51,7 +51,7 @@ def install() -> None:
 
 
 def remove() -> None:
-    """End it; somebody else's stand-in that came later stays."""
+    """End it; another library's replacement that came later stays."""
     global _ours, _users
     _users -= 1
     if _users == 0 and _ours is not None:

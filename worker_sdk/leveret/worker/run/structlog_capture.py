@@ -31,7 +31,7 @@ Take = Callable[[int, Mapping[str, Any]], None]
 
 
 def tapped() -> bool:
-    """Whether what structlog writes is shown to somebody first."""
+    """Whether what structlog writes is passed to a capture first."""
     return _taps > 0
 
 

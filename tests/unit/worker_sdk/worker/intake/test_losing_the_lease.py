@@ -1,4 +1,4 @@
-"""A worker that may have lost its claims stops by itself, before anybody else can have them."""
+"""A worker that may have lost its claims stops by itself, before another worker can have them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_without_an_answered_heartbeat_handlers_stop_before_the_lease_is_o
     servers = FakeServers(lease=1.0, heartbeat=0.1)
     async with serving(servers, registry) as worker:
         first = worker.id
-        key = servers.ring("sleep")
+        key = servers.publish("sleep")
         await eventually(lambda: worker.running == 1 and len(servers.of(Heartbeat)) >= 3)
         servers.away = True
         cut = time.monotonic()
@@ -61,7 +61,7 @@ async def test_without_an_answered_heartbeat_handlers_stop_before_the_lease_is_o
         assert servers.of(Hello)[-1].worker == worker.id
         assert servers.finished == []
         assert servers.acked == [key]
-        servers.ring("sleep", occurrence=key[0], attempt=2)
+        servers.publish("sleep", occurrence=key[0], attempt=2)
         await eventually(lambda: worker.running == 1)
         assert servers.of(Claim)[-1].worker == worker.id
 
@@ -73,11 +73,11 @@ async def test_a_worker_that_the_servers_do_not_know_stops_everything_and_begins
     servers = FakeServers(heartbeat=0.05 if who == "heartbeat" else 5.0)
     async with serving(servers, registry) as worker:
         first = worker.id
-        servers.ring("sleep")
+        servers.publish("sleep")
         await eventually(lambda: worker.running == 1)
         servers.unknown.add(first)
         if who == "claim":
-            servers.ring("sleep", occurrence=50)
+            servers.publish("sleep", occurrence=50)
         await eventually(lambda: len(servers.of(Hello)) == 2)
         assert len(sleeper.interrupted) == 1
         assert servers.finished == []
@@ -91,7 +91,7 @@ async def test_hello_waits_until_what_ran_has_stopped(registry: Registry, sleepe
     servers = FakeServers(heartbeat=0.05)
     sleeper.linger = 0.3
     async with serving(servers, registry, stop_grace=1) as worker:
-        servers.ring("sleep")
+        servers.publish("sleep")
         await eventually(lambda: worker.running == 1)
         servers.unknown.add(worker.id)
         await eventually(lambda: len(sleeper.interrupted) == 1)
@@ -111,7 +111,7 @@ async def test_a_thread_that_outlives_the_lease_reports_nothing(registry: Regist
         return "too late"
 
     async with serving(servers, registry, stop_grace=0.1) as worker:
-        servers.ring("crunch")
+        servers.publish("crunch")
         await eventually(lambda: worker.running == 1)
         servers.unknown.add(worker.id)
         await eventually(lambda: len(servers.of(Hello)) == 2)
@@ -133,7 +133,7 @@ async def test_ends_from_before_the_loss_are_still_sent_under_the_old_name(regis
     async with serving(servers, registry) as worker:
         first = worker.id
         servers.hold_events = True
-        servers.ring("mail")
+        servers.publish("mail")
         await done.wait()
         servers.away = True
         await eventually(lambda: worker.id != first)
@@ -147,7 +147,7 @@ async def test_an_answer_to_a_former_self_is_not_run(registry: Registry, sleeper
     async with serving(servers, registry) as worker:
         first = worker.id
         servers.delay = 0.3
-        servers.ring("sleep", occurrence=7)
+        servers.publish("sleep", occurrence=7)
         await eventually(lambda: servers.asks == [(7, 1)])
         servers.unknown.add(first)
         await eventually(lambda: worker.id != first)
@@ -169,14 +169,14 @@ async def test_a_process_that_was_asleep_past_its_lease_runs_and_reports_nothing
         time.sleep(1.2)  # noqa: ASYNC251
         servers.away = False
         asleep.append("over")
-        return "somebody else's by now"
+        return "another worker's by now"
 
     async with serving(servers, registry) as worker:
         first = worker.id
-        servers.ring("nap")
+        servers.publish("nap")
         await eventually(lambda: asleep == ["over"])
         await eventually(lambda: len(servers.of(Hello)) == 2)
         assert worker.id != first
-        servers.ring("awake", occurrence=99)
+        servers.publish("awake", occurrence=99)
         await eventually(lambda: servers.finished != [])
         assert [event.occurrence for event in servers.finished] == [99]

@@ -176,12 +176,12 @@ async def test_a_worker_without_room_claims_nothing_and_goes_on_by_itself(tmp_pa
         return "x" * 10_000
 
     async with serving(servers, registry, buffered_bytes=25_000):
-        servers.ring("mail")
+        servers.publish("mail")
         await eventually(lambda: len(servers.finished) == 1)
         # Runs are known to be short now, and their messages are acknowledged early: the queue holds nothing back any more.
         servers.hold_events = True
         for _ in range(39):
-            servers.ring("mail")
+            servers.publish("mail")
         await eventually(lambda: len(begun) >= 4)
         quiet = -1
         while quiet != len(begun):

@@ -36,7 +36,7 @@ async def test_the_last_of_several_checkpoints_is_sent_before_the_end() -> None:
             await ctx.save_checkpoint({"row": row})
 
     async with serving(servers, registry):
-        servers.ring("a")
+        servers.publish("a")
         await ended(servers)
     assert saved(servers)[-1] == {"row": 49}
     assert len(saved(servers)) <= 2
@@ -53,8 +53,8 @@ async def test_a_thread_saves_and_the_next_attempt_finds_it() -> None:
         return ctx.checkpoint
 
     async with serving(servers, registry):
-        servers.ring("a", occurrence=1)
-        servers.ring("a", occurrence=1, attempt=2, checkpoint=msgspec.Raw(b'{"row": 7}'))
+        servers.publish("a", occurrence=1)
+        servers.publish("a", occurrence=1, attempt=2, checkpoint=msgspec.Raw(b'{"row": 7}'))
         found = await ended(servers, 2)
     assert sorted(bytes(event.result) for event in found) == [b"null", b'{"row":7}']
     assert sorted(each["row"] for each in saved(servers)) == [1, 8]
@@ -70,7 +70,7 @@ async def test_a_process_has_them_too() -> None:
     registry.job("a", process=True, last_success=True)(in_a_process)
     async with serving(servers, registry):
         before = datetime(2026, 1, 1, 6, tzinfo=UTC)
-        servers.ring("a", checkpoint=msgspec.Raw(b'{"row": 1}'), last_success_at=before)
+        servers.publish("a", checkpoint=msgspec.Raw(b'{"row": 1}'), last_success_at=before)
         found = await ended(servers)
     assert json.loads(bytes(found[0].result)) == [{"row": 1}, "2026-01-01T06:00:00+00:00"]
     assert saved(servers) == [{"row": 2}]
@@ -94,7 +94,7 @@ async def test_what_cannot_be_kept_is_an_error_in_the_handler(data: object, kind
         return "told"
 
     async with serving(servers, registry):
-        servers.ring("a")
+        servers.publish("a")
         assert bytes((await ended(servers))[0].result) == b'"told"'
     assert saved(servers) == []
 
@@ -111,8 +111,8 @@ async def test_only_handlers_that_ask_cost_a_look_at_the_past() -> None:
         return str(ctx.last_success_at)
 
     async with serving(servers, registry):
-        servers.ring("a", occurrence=1, last_success_at=datetime(2026, 1, 1, 6, tzinfo=UTC))
-        servers.ring("b", occurrence=2)
+        servers.publish("a", occurrence=1, last_success_at=datetime(2026, 1, 1, 6, tzinfo=UTC))
+        servers.publish("b", occurrence=2)
         await ended(servers, 2)
     wanted = [id_ for claim in servers.of(Claim) for id_ in claim.last_success or ()]
     assert wanted == [1]
@@ -137,8 +137,8 @@ async def test_skip_and_snooze_are_told_as_they_are() -> None:
         return Snooze("the file is not there", after=timedelta(minutes=5), limit=12)
 
     async with serving(servers, registry):
-        servers.ring("skip", occurrence=1)
-        servers.ring("snooze", occurrence=2)
+        servers.publish("skip", occurrence=1)
+        servers.publish("snooze", occurrence=2)
         await ended(servers, 2)
     told = {event.occurrence: event for event in servers.finished}
     assert (told[1].outcome, told[1].error and told[1].error.message) == ("skipped", "nothing new since yesterday")

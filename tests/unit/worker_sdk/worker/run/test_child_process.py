@@ -63,7 +63,7 @@ def registry() -> Registry:
 
 async def test_it_runs_in_another_process_and_reports_like_any_handler(servers: FakeServers, registry: Registry) -> None:
     async with serving(servers, registry):
-        servers.ring("crunch", {"how": "talk"})
+        servers.publish("crunch", {"how": "talk"})
         await eventually(lambda: servers.outcomes() == ["succeeded"])
         assert int(bytes(servers.finished[0].result)) != os.getpid()
         (log,) = servers.logs
@@ -73,11 +73,11 @@ async def test_it_runs_in_another_process_and_reports_like_any_handler(servers: 
 
 async def test_its_errors_and_outcomes_come_across(servers: FakeServers, registry: Registry) -> None:
     async with serving(servers, registry):
-        servers.ring("crunch", {"how": "fail"})
+        servers.publish("crunch", {"how": "fail"})
         await eventually(lambda: len(servers.finished) == 1)
-        servers.ring("crunch", {"how": "retry"})
+        servers.publish("crunch", {"how": "retry"})
         await eventually(lambda: len(servers.finished) == 2)
-        servers.ring("crunch", {"how": 1})
+        servers.publish("crunch", {"how": 1})
         await eventually(lambda: len(servers.finished) == 3)
         failed, retried, wrong = servers.finished
         assert failed.error is not None
@@ -90,7 +90,7 @@ async def test_its_errors_and_outcomes_come_across(servers: FakeServers, registr
 
 async def test_a_child_that_dies_is_a_failed_attempt(servers: FakeServers, registry: Registry) -> None:
     async with serving(servers, registry) as worker:
-        servers.ring("crunch", {"how": "die"})
+        servers.publish("crunch", {"how": "die"})
         await eventually(lambda: servers.outcomes() == ["failed"])
         (finished,) = servers.finished
         assert finished.error is not None
@@ -100,7 +100,7 @@ async def test_a_child_that_dies_is_a_failed_attempt(servers: FakeServers, regis
 
 async def test_it_may_stop_by_itself_when_cancelled(servers: FakeServers, registry: Registry) -> None:
     async with serving(servers, registry, stop_grace=30) as worker:
-        key = servers.ring("crunch", {"how": "heed"})
+        key = servers.publish("crunch", {"how": "heed"})
         await eventually(lambda: worker.running == 1)
         servers.tell(Cancel(worker=worker.id, occurrence=key[0], attempt=1))
         await eventually(lambda: servers.outcomes() == ["cancelled"])
@@ -109,7 +109,7 @@ async def test_it_may_stop_by_itself_when_cancelled(servers: FakeServers, regist
 async def test_it_is_killed_when_it_does_not(servers: FakeServers, registry: Registry, tmp_path: Path) -> None:
     path = tmp_path / "pid"
     async with serving(servers, registry, stop_grace=0.1) as worker:
-        servers.ring("crunch", {"how": "spin", "path": str(path)}, timeout=1)
+        servers.publish("crunch", {"how": "spin", "path": str(path)}, timeout=1)
         await eventually(lambda: path.exists() and path.read_text() != "")
         await eventually(lambda: servers.outcomes() == ["timed_out"])
         await eventually(lambda: not psutil.pid_exists(int(path.read_text())))

@@ -84,7 +84,7 @@ async def test_a_plain_generator_that_is_cancelled_ends_at_its_next_yield() -> N
             after.append("closed")
 
     async with serving(servers, registry) as worker:
-        servers.ring("steps")
+        servers.publish("steps")
         await eventually(begun.is_set)
         servers.tell(Cancel(worker=worker.id, occurrence=1, attempt=1))
         await eventually(lambda: servers.outcomes() == ["cancelled"])
@@ -106,7 +106,7 @@ async def test_an_asynchronous_generator_is_cancelled_where_it_waits() -> None:
             after.append("closed")
 
     async with serving(servers, registry) as worker:
-        servers.ring("steps")
+        servers.publish("steps")
         await eventually(lambda: after == ["begun"])
         servers.tell(Cancel(worker=worker.id, occurrence=1, attempt=1))
         await eventually(lambda: servers.outcomes() == ["cancelled"])

@@ -58,8 +58,8 @@ async def test_handlers_find_what_was_yielded_by_its_type_in_tasks_and_threads()
         return ctx.state[Cache].size
 
     async with serving(servers, registry):
-        servers.ring("a")
-        servers.ring("b")
+        servers.publish("a")
+        servers.publish("b")
         await eventually(lambda: len(servers.finished) == 2)
     assert sorted(bytes(event.result) for event in servers.finished) == [b'"main"', b"7"]
     assert story == ["pool opens", "cache opens", "run", "cache closes", "pool closes"]
@@ -159,7 +159,7 @@ async def test_it_ends_after_the_runs_that_a_drain_lets_finish() -> None:
     worker = a_worker(registry, servers)
     await worker.start()
     await worker.serving.wait()
-    servers.ring("a")
+    servers.publish("a")
     await begun.wait()
     draining = asyncio.create_task(worker.drain(5))
     await asyncio.sleep(0.05)
@@ -211,7 +211,7 @@ async def test_one_that_fails_at_the_end_is_logged_and_stops_nothing(caplog: pyt
     assert "cannot close" in caplog.text
 
 
-async def test_state_that_nobody_yields_is_named() -> None:
+async def test_state_that_no_lifespan_yields_is_named() -> None:
     servers, registry = FakeServers(), Registry()
 
     @registry.job("a")
@@ -219,7 +219,7 @@ async def test_state_that_nobody_yields_is_named() -> None:
         return ctx.state[Pool].name
 
     async with serving(servers, registry):
-        servers.ring("a")
+        servers.publish("a")
         await eventually(lambda: len(servers.finished) == 1)
     error = servers.finished[0].error
     assert error is not None
@@ -242,7 +242,7 @@ async def test_a_handler_in_a_process_has_none_and_is_told_why() -> None:
 
     registry.job("a", process=True)(process_handler)
     async with serving(servers, registry):
-        servers.ring("a")
+        servers.publish("a")
         await eventually(lambda: len(servers.finished) == 1, timeout=30)
     assert b"a handler with process=True runs in a process of its own" in bytes(servers.finished[0].result)
 
@@ -280,6 +280,6 @@ async def test_a_module_that_is_loaded_again_replaces_its_lifespan() -> None:
         return ctx.state[Pool].name
 
     async with serving(servers, registry):
-        servers.ring("a")
+        servers.publish("a")
         await eventually(lambda: len(servers.finished) == 1)
     assert bytes(servers.finished[0].result) == b'"new"'

@@ -52,7 +52,7 @@ def unconfigured() -> Generator[None]:
 async def logged(servers: FakeServers, registry: Registry, job_type: str = "job", **config: Any) -> list[tuple[str, str]]:
     """Level and message of what one run of `job_type` logged."""
     async with serving(servers, registry, **config):
-        servers.ring(job_type)
+        servers.publish(job_type)
         await eventually(lambda: len(servers.finished) == 1)
     assert servers.outcomes() == ["succeeded"], servers.finished
     return [(event.level, event.message) for event in servers.logs]
@@ -70,7 +70,7 @@ async def test_a_users_own_logger_is_shipped_from_info_on_without_any_setup(serv
     assert servers.logs[0].fields == {"n": 1}
 
 
-async def test_warnings_outside_of_handlers_are_still_shown_where_nobody_has_set_up_logging(
+async def test_warnings_outside_of_handlers_are_still_shown_where_logging_is_not_set_up(
     servers: FakeServers, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = io.StringIO()
@@ -130,8 +130,8 @@ async def test_two_workers_of_a_process_log_each_record_once(servers: FakeServer
     registry.job("job")(handler)
     other.job("job")(handler)
     async with serving(servers, registry, capture_print=True), serving(others, other, log_level="error", capture_print=True):
-        servers.ring("job")
-        others.ring("job")
+        servers.publish("job")
+        others.publish("job")
         await eventually(lambda: len(servers.finished) == len(others.finished) == 1)
     assert sorted((event.level, event.message) for event in servers.logs) == [("info", "once"), ("warning", "once")]
     assert [(event.level, event.message) for event in others.logs] == [("info", "once")], "by its own level"

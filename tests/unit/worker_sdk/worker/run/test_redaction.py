@@ -86,7 +86,7 @@ async def test_a_worker_and_its_child_processes_redact_what_they_send(process: b
     servers, registry = FakeServers(), Registry()
     registry.job("log", process=process)(logs_a_number)
     async with serving(servers, registry, redact="iban"):
-        servers.ring("log", {})
+        servers.publish("log", {})
         await eventually(lambda: servers.outcomes() == ["succeeded"])
         assert [log.fields for log in servers.logs] == [{"sent": {"iban": "[redacted]"}}]
 
