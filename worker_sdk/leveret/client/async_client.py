@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
-import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import quote
 
-import msgspec
-
-from leveret.client.refusals import refusal
 from leveret.client.results import Backfill, Job, Occurrence, Triggered
+from leveret.client.transport import Transport
 from leveret.client.triggers import TriggerItem, body_of, requests_of
-from leveret.errors import ConfigurationError, InvalidInput, ServerUnreachable
-from leveret_core.service_urls import split_login
+from leveret.errors import InvalidInput
 
 if TYPE_CHECKING:
     import httpx
 
-DEFAULT_URL = "http://127.0.0.1:8080"
-TRIES = 4
-"""Times a request is sent that can be repeated without harm."""
-PAUSE = 0.5
-"""Seconds before the first repetition, at least; each further one waits twice as long."""
 LONGEST_POLL = 2.0
 """Seconds between two looks at an occurrence that is waited for."""
-
-_Result = TypeVar("_Result", Job, Occurrence, Triggered, Backfill)
 
 
 class Client:
@@ -59,19 +46,12 @@ class Client:
         headers: dict[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        try:
-            import httpx
-        except ModuleNotFoundError as error:
-            raise ConfigurationError("leveret.client needs httpx: pip install 'leveret[server]'") from error
-        self.url, login = split_login(url or os.environ.get("LEVERET_URL") or DEFAULT_URL, "the server's URL")
-        self._http = httpx.AsyncClient(
-            base_url=f"{self.url}/api/v1/",
-            timeout=timeout,
-            auth=login,
-            headers={"accept": "application/json", "user-agent": "leveret-client", **(headers or {})},
-            transport=transport,
-        )
-        self._lost = httpx.TransportError
+        self._transport = Transport(url, timeout=timeout, headers=headers, transport=transport)
+
+    @property
+    def url(self) -> str:
+        """The server's root, without a login."""
+        return self._transport.url
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,7 +59,7 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        await self._transport.close()
 
     async def trigger(
         self,
@@ -118,7 +98,9 @@ class Client:
         }
         body = body_of(item)
         del body["job"]
-        return await self._ask(Occurrence, "POST", f"jobs/{_ref(job)}/trigger", body, safe=idempotency_key is not None)
+        return await self._transport.ask(
+            Occurrence, "POST", f"jobs/{_ref(job)}/trigger", body, safe=idempotency_key is not None
+        )
 
     async def trigger_many(self, items: Iterable[TriggerItem]) -> list[Occurrence]:
         """Run jobs, now or later, a thousand in a request.
@@ -142,7 +124,7 @@ class Client:
         made: list[Occurrence] = []
         for request in requests_of(items):
             try:
-                answer = await self._ask(Triggered, "POST", "triggers", request.content, safe=request.safe)
+                answer = await self._transport.ask(Triggered, "POST", "triggers", request.content, safe=request.safe)
             except InvalidInput as error:
                 raise request.placed(error) from error
             made += answer.items
@@ -150,7 +132,7 @@ class Client:
 
     async def job(self, job: str | int) -> Job:
         """Read a job by its name or id. Raises `NotFound`, `ServerUnreachable`, `Refused`."""
-        return await self._ask(Job, "GET", f"jobs/{_ref(job)}", safe=True)
+        return await self._transport.ask(Job, "GET", f"jobs/{_ref(job)}", safe=True)
 
     async def put_job(self, name: str, /, **definition: Any) -> Job:
         """Make the job of this name be as defined, whether it exists or not. The same again changes nothing.
@@ -163,11 +145,11 @@ class Client:
             InvalidInput: `.problems` names every field at fault.
             ServerUnreachable, Refused: see those.
         """
-        return await self._ask(Job, "PUT", f"jobs/{_ref(name)}", definition, safe=True)
+        return await self._transport.ask(Job, "PUT", f"jobs/{_ref(name)}", definition, safe=True)
 
     async def occurrence(self, occurrence_id: int) -> Occurrence:
         """Read an occurrence, with payload, result and error. Raises `NotFound`, `ServerUnreachable`, `Refused`."""
-        return await self._ask(Occurrence, "GET", f"occurrences/{occurrence_id}", safe=True)
+        return await self._transport.ask(Occurrence, "GET", f"occurrences/{occurrence_id}", safe=True)
 
     async def wait(self, occurrence_id: int, timeout: float | None = None) -> Occurrence:
         """Wait until an occurrence has ended, however: see its `state`, `result` and `error`.
@@ -215,11 +197,11 @@ class Client:
         """
         body = {"start_at": start_at, "end_at": end_at, "concurrency": concurrency, "max_concurrent": max_concurrent}
         given = {} if payload is None else {"payload": payload}
-        return await self._ask(Backfill, "POST", f"jobs/{_ref(job)}/backfills", body | given, safe=False)
+        return await self._transport.ask(Backfill, "POST", f"jobs/{_ref(job)}/backfills", body | given, safe=False)
 
     async def backfill(self, backfill_id: int) -> Backfill:
         """Read how far a backfill is. Raises `NotFound`, `ServerUnreachable`, `Refused`."""
-        return await self._ask(Backfill, "GET", f"backfills/{backfill_id}", safe=True)
+        return await self._transport.ask(Backfill, "GET", f"backfills/{backfill_id}", safe=True)
 
     async def cancel_backfill(self, backfill_id: int, *, running: bool = False, reason: str | None = None) -> Backfill:
         """Stop a backfill: what of it has not begun is cancelled. Again does no harm.
@@ -234,38 +216,7 @@ class Client:
             NotFound, ServerUnreachable, Refused: see those.
         """
         body = {"running": running, "reason": reason}
-        return await self._ask(Backfill, "POST", f"backfills/{backfill_id}/cancel", body, safe=True)
-
-    async def _ask(self, result: type[_Result], method: str, path: str, body: Any = None, *, safe: bool) -> _Result:
-        content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
-        answer = await self._send(method, path, content, tries=TRIES if safe else 1)
-        if answer.status_code >= 400:
-            raise refusal(answer)
-        try:
-            return msgspec.json.decode(answer.content, type=result)
-        except msgspec.DecodeError as error:
-            raise ServerUnreachable(
-                f"{self.url} answers, but not as a Leveret server does ({error}); is it the right URL?"
-            ) from error
-
-    async def _send(self, method: str, path: str, content: bytes | None, *, tries: int) -> httpx.Response:
-        headers = {} if content is None else {"content-type": "application/json"}
-        pause, began = PAUSE, time.monotonic()
-        while True:
-            tries -= 1
-            try:
-                answer = await self._http.request(method, path, content=content, headers=headers)
-            except self._lost as error:
-                if not tries:
-                    took = time.monotonic() - began
-                    raise ServerUnreachable(
-                        f"no Leveret server answers at {self.url} ({str(error) or type(error).__name__}, after {took:.1f} s)"
-                    ) from error
-            else:
-                if answer.status_code not in (502, 503, 504) or not tries:
-                    return answer
-            await asyncio.sleep(pause * random.uniform(1, 1.5))
-            pause *= 2
+        return await self._transport.ask(Backfill, "POST", f"backfills/{backfill_id}/cancel", body, safe=True)
 
 
 def _ref(value: str | int) -> str:

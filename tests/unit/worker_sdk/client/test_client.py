@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from leveret.client import Client
-from leveret.client import async_client as module
+from leveret.client import transport as module
 from leveret.errors import Conflict, InvalidInput, Refused, ServerUnreachable
 
 JOB = {"id": 1, "name": "n", "type": "t", "version": 1, "trigger": {}, "payload": {}, "description": "", "tags": []} | {

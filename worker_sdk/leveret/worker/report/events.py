@@ -6,16 +6,13 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
 
 from leveret.config import WorkerConfig
 from leveret.worker.attempt_key import AttemptKey
+from leveret.worker.report.disk_queue import DiskQueue
 from leveret.worker.report.left_over import send_left_over
-from leveret.worker.report.outbox import MAX_BATCH, Entry, Outbox, encode_batch
-from leveret.worker.report.spool import Spool
+from leveret.worker.report.outbox import MAX_BATCH, End, Entry, Outbox, encode_batch, ends_of
 from leveret_core.broker.base import WorkerBroker
 from leveret_core.messages import Event, Finished, Log, Progress
 
@@ -27,13 +24,6 @@ SPILL_INTERVAL = 0.05
 """Seconds between two writes to the disk."""
 RETRY_PAUSE = (0.2, 2.0)
 """Seconds before a batch that was not confirmed is sent again: the first and the longest pause."""
-
-Confirmed = Callable[[], None]
-"""Called when the broker has the end of an attempt."""
-End = tuple[AttemptKey, Confirmed | None]
-
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 
 class EventBuffer:
@@ -54,8 +44,7 @@ class EventBuffer:
         self._broker = broker
         self._timeout = config.send_timeout
         self._folder = config.spool_dir
-        self._spool = Spool(config.spool_dir, config.spool_size) if config.spool_dir and config.spool_size else None
-        self._disk: ThreadPoolExecutor | None = None
+        self._disk = DiskQueue(config.spool_dir, config.spool_size) if config.spool_dir and config.spool_size else None
         self._outbox = Outbox(config.buffered_events, config.buffered_bytes)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
@@ -63,8 +52,6 @@ class EventBuffer:
         self._told_full = False
         self._under_way: list[Entry] = []
         """Taken out, and neither confirmed nor on disk."""
-        self._on_disk: deque[list[End]] = deque()
-        """The ends that wait for the confirmation of each message in the spool."""
 
     def add(self, worker: str, event: Event) -> None:
         """Take a log or progress event of incarnation `worker`, from any thread."""
@@ -75,7 +62,7 @@ class EventBuffer:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._wake.set)
 
-    def finish(self, worker: str, event: Finished, confirmed: Confirmed | None = None) -> None:
+    def finish(self, worker: str, event: Finished, confirmed: Callable[[], None] | None = None) -> None:
         """Take the last event of an attempt, on the event loop; `confirmed` is called when the broker has it."""
         self.unconfirmed[event.occurrence, event.attempt] = None
         self._outbox.finish(worker, event, confirmed)
@@ -92,7 +79,7 @@ class EventBuffer:
     @property
     def kept(self) -> bool:
         """Whether events that the broker did not confirm are on disk."""
-        return self._spool is not None and not self._spool.empty
+        return self._disk is not None and not self._disk.empty
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -115,16 +102,12 @@ class EventBuffer:
 
     def close(self) -> None:
         """After the end of `run`: leave on disk what the broker has not confirmed, for the next process."""
-        if self._disk is not None:
-            self._disk.shutdown()
-        if self._spool is None:
-            return
-        batch = self._under_way or self._outbox.take()
-        while batch and self._spool.append(encode_batch(batch)):
-            batch = self._outbox.take()
-        if self.kept:
+        if self._disk is not None and self._disk.close(self._next_batch):
             log.warning("unconfirmed events stay in %s; the next worker that starts there sends them", self._folder)
-        self._spool.close()
+
+    def _next_batch(self) -> list[Entry]:
+        batch, self._under_way = self._under_way or self._outbox.take(), []
+        return batch
 
     async def _send(self) -> None:
         started = 0.0
@@ -147,32 +130,31 @@ class EventBuffer:
         body = encode_batch(self._under_way)
         pause, longest = RETRY_PAUSE
         # Without a connection the disk comes first: to wait for one would leave the ends to memory alone.
-        while (self._spool is not None and not self._broker.connected) or not await self._sent(body):
-            if self._spool is not None:
-                await self._by_way_of_the_disk()
+        while (self._disk is not None and not self._broker.connected) or not await self._sent(body):
+            if self._disk is not None:
+                await self._by_way_of(self._disk)
                 return
             self._look_for_room(stuck=True)
             await asyncio.sleep(random.uniform(pause / 2, pause))
             pause = min(longest, pause * 2)
         confirmed, self._under_way = self._under_way, []
-        self._confirm(_ends(confirmed))
+        self._confirm(ends_of(confirmed))
 
-    async def _by_way_of_the_disk(self) -> None:
-        """Write everything to the spool, and send from there until it is empty."""
-        assert self._spool is not None
+    async def _by_way_of(self, disk: DiskQueue) -> None:
+        """Write everything to the disk, and send from there until nothing is left on it."""
         sending: asyncio.Task[None] | None = None
         try:
             while True:
-                while self._under_way and await self._spill():
-                    self._under_way = self._outbox.take(ends_only=self._logs_too_many)
+                while self._under_way and await self._spill(disk):
+                    self._under_way = self._outbox.take(ends_only=disk.for_ends_only)
                 self._look_for_room(stuck=bool(self._under_way))
-                sending = sending or asyncio.create_task(self._send_spooled())
+                sending = sending or asyncio.create_task(self._send_from(disk))
                 woken = asyncio.create_task(self._wake.wait())
                 await asyncio.wait({sending, woken}, return_when=asyncio.FIRST_COMPLETED)
                 woken.cancel()
                 if sending.done():
                     sending.result()
-                    if self._spool.empty:
+                    if disk.empty:
                         break
                     sending = None  # something was written after it had looked
                     continue
@@ -180,50 +162,40 @@ class EventBuffer:
                 self._wake.clear()
                 self._armed = False
                 if not self._under_way:
-                    self._under_way = self._outbox.take(ends_only=self._logs_too_many)
+                    self._under_way = self._outbox.take(ends_only=disk.for_ends_only)
         finally:
             if sending is not None:
                 sending.cancel()
         self._outbox.put_back(self._under_way)
         self._under_way = []
 
-    async def _spill(self) -> bool:
+    async def _spill(self, disk: DiskQueue) -> bool:
         """Write what is under way to the disk; False where the disk is full: then only the ends of it are left under way."""
-        assert self._spool is not None
         batch = self._under_way
-        if self._logs_too_many:
+        if disk.for_ends_only:
             batch = [entry for entry in batch if not isinstance(entry.event, Log | Progress)]
             self._outbox.put_back([entry for entry in self._under_way if isinstance(entry.event, Log | Progress)])
             self._under_way = batch
             if not batch:
                 return True
-        if not await self._on_the_disk_thread(self._spool.append, encode_batch(batch)):
+        if not await disk.append(batch):
             return False
-        self._on_disk.append(_ends(batch))
         self._under_way = []
         return True
 
-    @property
-    def _logs_too_many(self) -> bool:
-        # Half of the spool is for ends alone; a disk that fails is as good as full.
-        return self._spool is not None and (self._spool.size > self._spool.limit // 2 or bool(self._spool.broken))
-
-    async def _send_spooled(self) -> None:
-        assert self._spool is not None
+    async def _send_from(self, disk: DiskQueue) -> None:
         pause, longest = RETRY_PAUSE
         # With a disk that takes nothing this ends after a pause, and the batch in memory is tried again.
-        first = longest if self._spool.empty else pause
+        first = longest if disk.empty else pause
         await asyncio.sleep(random.uniform(first / 2, first))
-        while (body := await self._on_the_disk_thread(self._spool.first)) is not None:
+        while (body := await disk.first()) is not None:
             if await self._sent(body):
-                await self._on_the_disk_thread(self._spool.drop_first)
-                self._confirm(self._on_disk.popleft())
+                self._confirm(await disk.drop_first())
                 pause = RETRY_PAUSE[0]
             else:
                 await asyncio.sleep(random.uniform(pause / 2, pause))
                 pause = min(longest, pause * 2)
-        while self._on_disk:  # only after damage: their confirmation is not waited for any longer
-            self._confirm(self._on_disk.popleft())
+        self._confirm(disk.given_up())
 
     async def _sent(self, body: bytes) -> bool:
         try:
@@ -251,14 +223,3 @@ class EventBuffer:
         if stuck and not self._told_full:
             self._told_full = True
             log.error("results fill memory and disk, for the broker takes none: nothing more is claimed until it does")
-
-    async def _on_the_disk_thread(
-        self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
-    ) -> Result:
-        if self._disk is None:
-            self._disk = ThreadPoolExecutor(1, "leveret-spool")
-        return await asyncio.get_running_loop().run_in_executor(self._disk, lambda: call(*args, **kwargs))
-
-
-def _ends(batch: Sequence[Entry]) -> list[End]:
-    return [((e.event.occurrence, e.event.attempt), e.confirmed) for e in batch if isinstance(e.event, Finished)]

@@ -37,6 +37,13 @@ class Entry(NamedTuple):
     records: int = 1
 
 
+class End(NamedTuple):
+    """What remains of an attempt's last event while the event itself is on disk: small, whatever its result was."""
+
+    key: AttemptKey
+    confirmed: Callable[[], None] | None
+
+
 class Outbox:
     """Two queues, taken from as one: ends of attempts, and the rest. Safe to use from any thread.
 
@@ -148,6 +155,11 @@ class Outbox:
 def encode_batch(batch: Sequence[Entry]) -> bytes:
     """The message for the servers; `batch` is of one incarnation."""
     return encode(Events(worker=batch[0].worker, events=[entry.event for entry in batch]))
+
+
+def ends_of(batch: Sequence[Entry]) -> list[End]:
+    """The ends of attempts in a batch."""
+    return [End((e.event.occurrence, e.event.attempt), e.confirmed) for e in batch if isinstance(e.event, Finished)]
 
 
 def size_of(event: Event) -> int:
