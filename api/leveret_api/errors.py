@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
+from leveret_api.json_body import DoubledKeys
 from leveret_api.problems import problem_response
 from leveret_core.errors import BrokerUnavailable, Conflict, InvalidInput, NotFound, Problem
 from leveret_core.store.errors import is_data_error, is_unavailable
@@ -49,6 +50,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(error, _database)
     app.add_exception_handler(BrokerUnavailable, _broker_away)
     app.add_exception_handler(InvalidInput, _invalid_input)
+    app.add_exception_handler(DoubledKeys, _invalid_input)
     app.add_exception_handler(TriggerError, _bad_trigger)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http)
@@ -88,7 +90,7 @@ def _away(request: Request, error: Exception, detail: str) -> Response:
 
 
 async def _invalid_input(_: Request, error: Exception) -> Response:
-    assert isinstance(error, InvalidInput)
+    assert isinstance(error, InvalidInput | DoubledKeys)
     return invalid(error.problems)
 
 

@@ -14,6 +14,8 @@ from leveret_api.problems import problem_response
 
 MAX_BODY = 1024 * 1024
 """Bytes of a request's body, at most."""
+MAX_DIGITS = 20
+"""Digits that are read of an announced length."""
 MAX_DISCARDED = 16 * MAX_BODY
 """Bytes beyond it that are read and thrown away before the connection is closed."""
 
@@ -102,7 +104,7 @@ class BodyLimit:
         detail = f"the body has more than {limit} bytes"
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "0")
-        if announced.isascii() and announced.isdigit() and int(announced) > limit:
+        if announced.isascii() and announced.isdigit() and int(announced[:MAX_DIGITS]) > limit:
             if "expect" not in headers:
                 await _discard(receive)
             await problem_response(413, detail)(scope, receive, send)

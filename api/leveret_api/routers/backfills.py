@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response
 
 from leveret_api.cursors import decode_cursor, encode_cursor
+from leveret_api.json_body import JSONRoute
 from leveret_api.openapi import refusals
 from leveret_api.payload_checks import check_runs
 from leveret_api.routers.jobs import payload_bytes
@@ -18,7 +19,7 @@ from leveret_core.hints import Hint
 from leveret_core.store.backfills import commands as backfills
 from leveret_core.store.jobs.refs import job_ref, resolve_job
 
-router = APIRouter(prefix="/api/v1", tags=["backfills"])
+router = APIRouter(prefix="/api/v1", tags=["backfills"], route_class=JSONRoute)
 
 BackfillId = Annotated[int, Path(ge=1, lt=2**63, alias="id")]
 # Each of them counts its occurrences.

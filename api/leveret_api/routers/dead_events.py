@@ -8,13 +8,14 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query
 
 from leveret_api.cursors import decode_cursor, encode_cursor
+from leveret_api.json_body import JSONRoute
 from leveret_api.openapi import refusals
 from leveret_api.routers.parameters import Cursor, Limit
 from leveret_api.schemas.dead_events import DeadEvent, DeadEventBytes, DeadEventPage
 from leveret_api.services import ServicesDep
 from leveret_core.store.dead_events import quarantine
 
-router = APIRouter(prefix="/api/v1/dead-events", tags=["dead events"])
+router = APIRouter(prefix="/api/v1/dead-events", tags=["dead events"], route_class=JSONRoute)
 
 DeadEventId = Annotated[int, Path(ge=1, lt=2**63, alias="id")]
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from leveret_api.cursors import decode_end_cursor, encode_end_cursor
+from leveret_api.json_body import JSONRoute
 from leveret_api.openapi import refusals
 from leveret_api.routers.parameters import ACTOR, Cursor, Limit, instant
 from leveret_api.schemas.body import Moment
@@ -30,7 +31,7 @@ from leveret_core.payload_edits import payload_editor
 from leveret_core.store.dead_letters import commands as dead_letters
 from leveret_core.store.jobs.refs import job_ref, resolve_job
 
-router = APIRouter(prefix="/api/v1/dead-letters", tags=["dead letters"])
+router = APIRouter(prefix="/api/v1/dead-letters", tags=["dead letters"], route_class=JSONRoute)
 
 
 @router.get("", operation_id="listDeadLetters", responses=refusals(404))
@@ -95,15 +96,15 @@ async def discard_dead_letters(body: DeadLetterDiscard, services: ServicesDep) -
 async def _choice(services: Services, filter: DeadLetterFilter | None, ids: Sequence[int] | None) -> dead_letters.Choice:
     if (filter is None) == (ids is None):
         raise InvalidInput.at("filter", "or ids is needed, and not both; an empty filter is all dead letters")
-    return await _filter(services, filter) if filter is not None else list(dict.fromkeys(ids or ()))
+    return await _filter(services, filter, "filter.") if filter is not None else list(dict.fromkeys(ids or ()))
 
 
-async def _filter(services: Services, given: DeadLetterFilter) -> dead_letters.DeadLetterFilter:
+async def _filter(services: Services, given: DeadLetterFilter, prefix: str = "") -> dead_letters.DeadLetterFilter:
     ref = job_ref(given.job) if isinstance(given.job, str) else given.job
     job_id = await resolve_job(services.database, ref) if isinstance(ref, str) else ref
     if job_id is not None and not 0 < job_id < 2**63:
-        raise InvalidInput.at("job", "is not an id of a job")
-    since, until = instant("since", given.since), instant("until", given.until)
+        raise InvalidInput.at(f"{prefix}job", "is not an id of a job")
+    since, until = instant(f"{prefix}since", given.since), instant(f"{prefix}until", given.until)
     return dead_letters.DeadLetterFilter(job_id=job_id, type=given.type, search=given.search, since=since, until=until)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from leveret_api.json_body import JSONRoute
 from leveret_api.payload_checks import check_definition
 from leveret_api.routers.parameters import ACTOR
 from leveret_api.schemas.imports import ImportedJob, ImportRequest, ImportResult
@@ -13,9 +14,10 @@ from leveret_api.services import Services, ServicesDep
 from leveret_core.errors import InvalidInput
 from leveret_core.job_definition import define
 from leveret_core.store.imports.sources import Wanted, import_jobs
+from leveret_core.text import clean_text
 from leveret_core.triggers import encode
 
-router = APIRouter(prefix="/api/v1/imports", tags=["jobs"])
+router = APIRouter(prefix="/api/v1/imports", tags=["jobs"], route_class=JSONRoute)
 
 
 @router.post("", operation_id="importJobs")
@@ -32,7 +34,8 @@ async def import_from_source(body: ImportRequest, services: ServicesDep) -> Impo
             wanted.append(await _wanted(services, entry))
         except InvalidInput as error:
             problem = "; ".join(f"{each.field}: {each.message}" for each in error.problems)
-            refused.append(ImportedJob(name=str(entry.get("name", ""))[:200], result="refused", problem=problem))
+            name = clean_text(str(entry.get("name", ""))[:200])
+            refused.append(ImportedJob(name=name, result="refused", problem=clean_text(problem)))
     done = await import_jobs(
         services.database,
         body.source,

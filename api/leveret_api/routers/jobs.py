@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import Response as Answer
 
 from leveret_api.cursors import decode_cursor, encode_cursor
+from leveret_api.json_body import JSONRoute
 from leveret_api.openapi import refusals
 from leveret_api.payload_checks import check_changes, check_definition, check_runs
 from leveret_api.routers.parameters import (
@@ -38,7 +39,7 @@ from leveret_core.store.reads import jobs as job_reads
 from leveret_core.store.reads import occurrences as occurrence_reads
 from leveret_core.store.reads.jobs import JobFilter
 
-router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], route_class=JSONRoute)
 
 
 @router.post("", status_code=201, operation_id="createJob", responses=refusals(409))

@@ -21,6 +21,7 @@ from leveret_api.cursors import (
     encode_end_cursor,
     encode_log_cursor,
 )
+from leveret_api.json_body import JSONRoute
 from leveret_api.log_files import ENDINGS, MEDIA_TYPES, LogFormat, log_file
 from leveret_api.openapi import refusals
 from leveret_api.payload_checks import check_runs
@@ -46,7 +47,7 @@ from leveret_core.store.reads import occurrences as occurrence_reads
 from leveret_core.store.reads.occurrences import OccurrenceFilter
 from leveret_core.store.reads.pages import EndKey, Page
 
-router = APIRouter(prefix="/api/v1/occurrences", tags=["occurrences"])
+router = APIRouter(prefix="/api/v1/occurrences", tags=["occurrences"], route_class=JSONRoute)
 
 
 @router.get("", operation_id="listOccurrences", responses=refusals(404))

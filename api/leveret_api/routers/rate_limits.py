@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from fastapi.responses import Response as Answer
 
+from leveret_api.json_body import JSONRoute
 from leveret_api.openapi import refusals
 from leveret_api.routers.parameters import ACTOR
 from leveret_api.schemas.rate_limits import KeyLimit, KeyLimitPut, RateLimit, RateLimitList, RateLimitPut
@@ -17,7 +18,7 @@ from leveret_core.hints import Hint
 from leveret_core.store.key_limits import limits as key_limits
 from leveret_core.store.rate_limits import limits as rate_limits
 
-router = APIRouter(prefix="/api/v1/rate-limits", tags=["rate limits"])
+router = APIRouter(prefix="/api/v1/rate-limits", tags=["rate limits"], route_class=JSONRoute)
 
 JobType = Annotated[Text, Path(alias="type", description="A job type, exactly.")]
 

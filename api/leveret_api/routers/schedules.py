@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter
 
+from leveret_api.json_body import JSONRoute
 from leveret_api.schemas.triggers import FireTimes, PreviewRequest
 from leveret_core import triggers
 from leveret_core.errors import InvalidInput
 
-router = APIRouter(prefix="/api/v1/schedules", tags=["schedules"])
+router = APIRouter(prefix="/api/v1/schedules", tags=["schedules"], route_class=JSONRoute)
 
 
 @router.post("/preview", operation_id="previewSchedule")

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.responses import Response as Answer
 
 from leveret_api import plain
+from leveret_api.json_body import JSONRoute
 from leveret_api.metrics import CONTENT_TYPE, Metrics
 from leveret_api.openapi import refusals
 from leveret_api.routers.parameters import ACTOR
@@ -21,7 +22,7 @@ from leveret_core.store.errors import is_unavailable
 from leveret_core.store.reads import workers as worker_reads
 from leveret_core.store.workers.drain import drain_worker as drain
 
-router = APIRouter(tags=["system"])
+router = APIRouter(tags=["system"], route_class=JSONRoute)
 
 
 @router.get("/api/v1/workers", operation_id="listWorkers")

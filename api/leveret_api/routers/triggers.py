@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from leveret_api.json_body import JSONRoute
 from leveret_api.openapi import refusals
 from leveret_api.payload_checks import check_runs
 from leveret_api.routers.parameters import ACTOR
@@ -17,7 +18,7 @@ from leveret_core.store.jobs.refs import JobRef, job_ref
 from leveret_core.store.planned.runs import Wanted, parse_at, schedule_runs
 from leveret_core.store.reads import occurrences as occurrence_reads
 
-router = APIRouter(prefix="/api/v1/triggers", tags=["jobs"])
+router = APIRouter(prefix="/api/v1/triggers", tags=["jobs"], route_class=JSONRoute)
 
 PATH = router.prefix
 """Where bodies may be larger than elsewhere."""
