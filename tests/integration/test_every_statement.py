@@ -47,6 +47,8 @@ NOT_PLAYED = {
 """Statements that write, or belong to something that writes, and that no scene sends."""
 ONLY_READ = ("/get", "/list", "/list_horizon", "/count", "jobs/payloads", "jobs/resolve", "workers/refusals")
 """How statements end, or are called, by which somebody only looks; so do all of `reads/` that no scene sends."""
+BEST_EFFORT = ("doorbells_that_the_broker_does_not_take",)
+"""Scenes whose loop gives up what it was at, and leaves it to the ring timeout: their cuts are played in the long run only."""
 SET_UP = Passage("set up a connection", 1)
 Cut = tuple[tuple[Passage, Moment], ...]
 
@@ -135,7 +137,7 @@ async def test_whatever_breaks_it_comes_to_the_same(theatre: Theatre, name: str)
     expected, seen = await theatre.play(name)
     cuts = cuts_of(name, seen)
     if not EXHAUSTIVE:
-        cuts = random.Random(f"{seed} {name}").sample(cuts, min(SAMPLE, len(cuts)))
+        cuts = random.Random(f"{seed} {name}").sample(cuts, 0 if name in BEST_EFFORT else min(SAMPLE, len(cuts)))
     for cut in cuts:
         told = " and ".join(f"{moment.value}: {passage.statement} ({passage.nth})" for passage, moment in cut)
         try:

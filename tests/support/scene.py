@@ -156,7 +156,7 @@ class Stage:
         raise AssertionError("it is told to try again for ever")
 
     async def picture(self) -> dict[str, list[str]]:
-        """What must be the same whatever broke on the way. Without ids and rings: both may be spent in vain."""
+        """What must be the same whatever broke on the way. Without ids, rings and tokens: they may be spent in vain."""
         rows = {what: await self.here.db.pool.fetch(statement) for what, statement in _PICTURE.items()}
         return {what: sorted(str(tuple(row)) for row in found) for what, found in rows.items()}
 
@@ -205,9 +205,9 @@ _PICTURE = {
     "workers": "select name, state, running, declarations, cardinality(holding), lease_until from worker",
     "backfills": "select job_name, state, created, reached, reason from backfill",
     "dead events": "select kind, reason, size from dead_event",
-    "limits": "select type, count, per, tokens from rate_limit",
+    "limits": "select type, count, per from rate_limit",
     "key limits": "select type, key, count, per from rate_limit_by_key",
-    "buckets": "select type, key, tokens from rate_bucket",
+    "buckets": "select type, key from rate_bucket",
     "lines": "select type, key, priority, told from rate_line",
     "audit": "select action from audit",
     "findings": "select ownerless, clock_set_back from dispatcher_finding",

@@ -105,6 +105,7 @@ class StatementProxy:
         """Count from zero, and cut at each of `plan` once."""
         self.seen = []
         self._counts.clear()
+        self.strangers = set()
         self._plan = list(plan)
 
     @property
