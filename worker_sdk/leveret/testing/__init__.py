@@ -24,8 +24,7 @@ from leveret.testing.single_run import JobDone, run_job
 
 if TYPE_CHECKING:
     from leveret.testing.environment import Environment
-    from leveret.testing.records import Attempt, Job, LogLine, Occurrence
-    from leveret.testing.server import ServerRules
+    from leveret.testing.records import Attempt, Job, LogLine, Occurrence, ServerRules
 
 __all__ = ["Attempt", "Environment", "Job", "JobDone", "LogLine", "Occurrence", "ServerRules", "run_job"]
 

@@ -1,4 +1,4 @@
-"""What there is in an environment: jobs, occurrences, attempts, log lines."""
+"""What there is in an environment: its rules, jobs, occurrences, attempts, log lines."""
 
 from __future__ import annotations
 
@@ -14,6 +14,19 @@ from leveret_core.triggers import timezone_of, zone
 
 MAX_ERROR = 200
 """Characters of an error that a line about an occurrence shows."""
+
+
+@dataclass(frozen=True)
+class ServerRules:
+    """What is set on servers rather than on jobs.
+
+    Args:
+        publish_window: occurrences of a type that workers are told of and have not begun, at most.
+        lease: seconds after which a dead worker's attempts are lost.
+    """
+
+    publish_window: int = 10_000
+    lease: float = 30.0
 
 
 @dataclass(eq=False, repr=False)

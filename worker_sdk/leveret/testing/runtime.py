@@ -15,7 +15,8 @@ from leveret.errors import LeveretError
 from leveret.registry import Handler
 from leveret.testing import sleep
 from leveret.testing.clock import Clock
-from leveret.testing.server import Server, ServerRules
+from leveret.testing.records import ServerRules
+from leveret.testing.server import Server
 from leveret.testing.virtual_loop import VirtualLoop
 from leveret.testing.worker import Worker
 from leveret_core.job_definition import JobDefinition

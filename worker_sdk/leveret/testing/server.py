@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,7 @@ import msgspec
 
 from leveret.testing.clock import Clock
 from leveret.testing.occurrences import Occurrences, key_of
-from leveret.testing.records import Job, Occurrence
+from leveret.testing.records import Job, Occurrence, ServerRules
 from leveret.testing.settlement import Settlement
 from leveret_core.errors import Conflict
 from leveret_core.job_definition import JobDefinition
@@ -22,19 +21,6 @@ from leveret_core.states import FINAL, State
 from leveret_core.triggers import fire_delay, next_fire_time
 
 MICRO = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True)
-class ServerRules:
-    """What is set on servers rather than on jobs.
-
-    Args:
-        publish_window: occurrences of a type that workers are told of and have not begun, at most.
-        lease: seconds after which a dead worker's attempts are lost.
-    """
-
-    publish_window: int = 10_000
-    lease: float = 30.0
 
 
 class Server:

@@ -74,7 +74,7 @@ class Worker:
         """Whether it takes nothing more."""
         self.loop: VirtualLoop | None = None
         self.executor: Executor | None = None
-        self.lifespans = Lifespans(list({id(each): each for handler in handlers for each in handler.lifespans}.values()))
+        self.lifespans = Lifespans.of(handlers)
         self.capture = LogCapture(config.redact, printed=config.capture_print)
         self._handlers = [_in_thread(handler) for handler in handlers]
         self._config = config

@@ -66,7 +66,7 @@ class Worker:
         self._events = EventBuffer(broker, config)
         self._acks = Acks()
         # Run: what handlers run in.
-        self._lifespans = Lifespans(list({id(each): each for handler in handlers for each in handler.lifespans}.values()))
+        self._lifespans = Lifespans.of(handlers)
         self._capture = LogCapture(config.redact, printed=config.capture_print)
         self._launcher = Launcher(config, self._events, self._lifespans, self._capture)
         # Intake: where attempts come from.
@@ -77,16 +77,8 @@ class Worker:
         self._consumers = Consumers(broker, self._slots)
         self._claims = Claims(broker, self._membership, config, room=self._events.room)
         # The way of each attempt through all three.
-        self._attempts = Attempts(
-            self._membership,
-            self._slots,
-            self._claims,
-            self._launcher,
-            self._events,
-            self._acks,
-            config,
-            on_lost=self._lease_lost,
-        )
+        parts = (self._membership, self._slots, self._claims, self._launcher, self._events, self._acks)
+        self._attempts = Attempts(*parts, config, on_lost=self._lease_lost)
         self._heartbeats = HeartbeatSender(
             self._membership,
             heartbeat_broker,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Self
 
 from leveret.context import NO_STATE, State
 from leveret.errors import LifespanError
+from leveret.handlers.handler import Handler
 from leveret.handlers.lifespan_functions import LifespanFunction, name_of
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,11 @@ class Lifespans:
     Args:
         functions: async generator functions.
     """
+
+    @classmethod
+    def of(cls, handlers: Iterable[Handler]) -> Self:
+        """Those of the registries that `handlers` are in, each once."""
+        return cls(list({id(each): each for handler in handlers for each in handler.lifespans}.values()))
 
     def __init__(self, functions: Sequence[LifespanFunction]) -> None:
         self.state = NO_STATE
