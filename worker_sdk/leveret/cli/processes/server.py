@@ -11,6 +11,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from leveret.cli.processes.heap import settle_heap
 from leveret_api.app import create_app
 from leveret_api.hosts import is_loopback
 from leveret_api.server import GRACE, serve
@@ -84,6 +85,7 @@ async def run_server(
     """
     async with _parts(settings, adapters, dispatcher=dispatcher) as (services, control):
         if not web:
+            settle_heap()
             log.info("dispatcher: standing for election")
             await stopping.wait()
             return
@@ -96,6 +98,7 @@ async def run_server(
             await asyncio.wait(started, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
                 serving.result()
+            settle_heap()
             log.info("the API answers at %s%s", up.result(), settings.base_path)
             if beside is None:
                 await _first(stopping, serving)

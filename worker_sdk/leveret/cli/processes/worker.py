@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import hashlib
 import logging
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from leveret.cli.log_format import configure
+from leveret.cli.processes.heap import settle_heap
 from leveret.cli.processes.memory import parse_size
 from leveret.cli.processes.shutdown import run
 from leveret.cli.processes.supervision import Supervision, supervision
@@ -143,8 +143,7 @@ def _run(
     broker = RabbitWorkerBroker(url)
     worker = Worker(handlers, broker, heartbeat_broker=lambda: RabbitWorkerBroker(url), config=config)
 
-    gc.collect()
-    gc.freeze()  # what was imported stays: no collection need look at it again
+    settle_heap()
 
     async def main(stopping: asyncio.Event) -> None:
         try:
