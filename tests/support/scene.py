@@ -204,7 +204,7 @@ _PICTURE = {
     "logs": "select o.job_name, l.attempt, l.seq, l.message from occurrence_log l join occurrence o on o.id = l.occurrence_id",
     "workers": "select name, state, running, declarations, cardinality(holding), lease_until from worker",
     "backfills": "select job_name, state, created, reached, reason from backfill",
-    "dead events": "select kind, reason, size from dead_event",
+    "dead events": "select kind, reason from dead_event",
     "limits": "select type, count, per from rate_limit",
     "key limits": "select type, key, count, per from rate_limit_by_key",
     "buckets": "select type, key from rate_bucket",
