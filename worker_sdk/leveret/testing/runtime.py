@@ -55,7 +55,7 @@ class Runtime:
         self._declared = declared
         self.clock = clock
         self.rules = rules
-        self.worker = Worker(
+        self.worker: Worker = Worker(
             handlers,
             config,
             clock,
@@ -63,7 +63,7 @@ class Runtime:
             freed=self._look_again,
             last_success_of=lambda occurrence: self.server.last_success_of(occurrence),
         )
-        self.server = Server(clock, rules, rng, self.worker.interrupt)
+        self.server: Server = Server(clock, rules, rng, self.worker.interrupt)
         self._config = config
         self._patience = patience
         self._threads_limit = min(MAX_THREADS, max(32, sum(handler.concurrency for handler in handlers)))
