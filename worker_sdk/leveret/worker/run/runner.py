@@ -31,7 +31,11 @@ class Run:
     """A granted attempt in a task of its own.
 
     Args:
-        timeout: seconds; None for no limit.
+        handler: what runs.
+        context: of the attempt; its `timeout` in seconds, None for no limit.
+        payload: a JSON object.
+        executor: for handlers that run in a thread or a process; None for the event loop's own.
+        config: the worker's.
         on_end: called once with how it ended, at the latest `stop_grace` after its interruption. After `stop("lost")` the
             end is not told.
         on_free: called once with the seconds it took, when the handler has really ended and its slot is free.
