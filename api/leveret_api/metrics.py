@@ -34,7 +34,7 @@ class Metrics:
         self._dead_letters = self._gauge("leveret_dead_letters", "Occurrences that failed for good and nobody has dealt with.")
         self._dead_events = self._gauge("leveret_dead_events", "What workers sent and nobody could apply.")
         # A gauge, since its numbers are counted elsewhere.
-        self._set_aside = self._gauge("leveret_dead_events_total", "The same, as this process met it.", ("reason_kind",))
+        self._quarantined = self._gauge("leveret_dead_events_total", "The same, as this process met it.", ("reason_kind",))
         self._jobs = self._gauge("leveret_jobs", "Jobs, paused or not.", ("paused",))
         self._workers = self._gauge("leveret_workers", "Workers alive.")
         self._slots = self._gauge("leveret_worker_slots", "What the workers alive can run at once.")
@@ -58,10 +58,10 @@ class Metrics:
         self._restarts = _Restarts()
         self._registry.register(self._restarts)
 
-    def tell_dead_events(self, set_aside: Mapping[str, int], kept: int | None) -> None:
-        """Take how many events this process has set aside, by kind, and how many are kept in all; None if that is not known."""
-        for kind, count in set_aside.items():
-            self._set_aside.labels(kind).set(count)
+    def tell_dead_events(self, quarantined: Mapping[str, int], kept: int | None) -> None:
+        """Take how many events this process has quarantined, by kind, and how many are kept in all; None if that is unknown."""
+        for kind, count in quarantined.items():
+            self._quarantined.labels(kind).set(count)
         self._dead_events.set(float("nan") if kept is None else kept)
 
     def render(self, *, leads: bool, states: ServiceStates, health: Health, overview: Overview | None) -> bytes:

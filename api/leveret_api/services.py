@@ -41,7 +41,7 @@ class Services:
         leads: whether this process holds the term, for `/metrics`.
         supervisor: of the background tasks, for `/readyz` and `/metrics`.
         refused: how many requests of workers this process refused, by kind, for `/metrics`.
-        set_aside: how many events of workers this process could not apply, by kind, for `/metrics`.
+        quarantined: how many events of workers this process could not apply, by kind, for `/metrics`.
         draining: set it before a shutdown, so that `/readyz` sends new requests elsewhere.
     """
 
@@ -53,7 +53,7 @@ class Services:
     leads: Callable[[], bool] = _never
     supervisor: Supervisor = field(default_factory=Supervisor)
     refused: Callable[[], Mapping[str, int]] = dict
-    set_aside: Callable[[], Mapping[str, int]] = dict
+    quarantined: Callable[[], Mapping[str, int]] = dict
     draining: bool = False
     served: Cached[Served] = field(init=False)
     """What live workers serve; a few seconds old at most, less when a worker says hello."""

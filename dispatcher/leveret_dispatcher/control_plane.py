@@ -74,9 +74,9 @@ class ControlPlane:
         return self._desk.refusals.counts
 
     @property
-    def set_aside(self) -> Mapping[str, int]:
+    def quarantined(self) -> Mapping[str, int]:
         """How many events this process could not apply since its start, by kind."""
-        return self._ingestor.set_aside.counts
+        return self._ingestor.quarantine.counts
 
     async def start(self) -> None:
         """Serve claims and events, and stand for election. The broker may still be away.

@@ -1,4 +1,4 @@
-"""One term of dispatching: the services that only the holder runs, each in a loop of its own."""
+"""One term of dispatching: what only the holder runs, each in a loop of its own, and what wakes it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from leveret_core.broker.base import ServerBroker
-from leveret_core.cancellation import heed_cancellation
 from leveret_core.errors import BrokerError, TermOver
 from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Cancel
 from leveret_core.settings import Settings
 from leveret_core.states import State
-from leveret_core.store.errors import is_unavailable
+from leveret_core.store.attempts.ends import Settled
 from leveret_core.store.occurrences.creation import Created
+from leveret_core.store.term.fence import next_work
 from leveret_core.supervision import Steps
 from leveret_dispatcher.dispatch.publisher import Publisher
 from leveret_dispatcher.dispatch.retrier import Retrier
-from leveret_dispatcher.ends.settlement import Settled
 from leveret_dispatcher.leadership.term import Term
-from leveret_dispatcher.schedule.admitter import Promoter
+from leveret_dispatcher.loops import STEP_LIMIT, Errand, Loop, Step
+from leveret_dispatcher.schedule.admitter import Admitter
 from leveret_dispatcher.schedule.backfiller import Backfiller
 from leveret_dispatcher.schedule.clock import ClockWatch
 from leveret_dispatcher.schedule.commit_listener import CommitListener
@@ -36,19 +36,14 @@ from leveret_dispatcher.upkeep.reconciler import Reconciler
 
 log = logging.getLogger(__name__)
 
-FAILURE_PAUSE = 1.0
-"""Seconds a loop rests after a failure."""
-STEP_LIMIT = 60.0
-"""Seconds one step of a loop may take; each of its statements has a time limit of its own, of seconds."""
-
 
 class Dispatcher:
-    """Runs the services of one term until the term is over.
+    """Runs what belongs to one term until the term is over.
 
     Args:
         settings: intervals, windows and limits.
         term: the term.
-        broker: where doorbells are rung.
+        broker: where dispatch messages are published.
         hints: wake the loops; told what they changed.
     """
 
@@ -58,9 +53,6 @@ class Dispatcher:
         self._hints = hints
         self._broker = broker
         self._telling: set[asyncio.Task[None]] = set()
-        services = ("scheduler", "publisher", "retrier", "promoter", "backfiller")
-        self._wake: dict[str, asyncio.Event] = {name: asyncio.Event() for name in services}
-        self._steps = {name: term.watch(name, STEP_LIMIT) for name in (*services, "dispatcher", "reaper")}
         self.publisher = Publisher(
             term,
             broker,
@@ -73,19 +65,18 @@ class Dispatcher:
             batch=settings.schedule_batch,
             ring_timeout=settings.ring_timeout,
             room=self.publisher.room,
-            ring=self.publisher.ring_soon,
+            ring=self.publisher.publish_soon,
             changed=self._created,
             catch_up_limit=settings.catch_up_limit,
         )
-        self.promoter = Promoter(
+        self.admitter = Admitter(
             term,
             batch=settings.schedule_batch,
             ring_timeout=settings.ring_timeout,
             room=self.publisher.room,
-            ring=self.publisher.ring_soon,
+            ring=self.publisher.publish_soon,
             changed=self._created,
         )
-        self._listener = CommitListener(term.database.url, self._wake["promoter"].set)
         self.retrier = Retrier(term, self._retried)
         self.reaper = Reaper(
             term,
@@ -105,22 +96,46 @@ class Dispatcher:
         self.reconciler = Reconciler(term, grace=settings.unnamed_grace, backlog=broker.events_backlog, changed=self._settled)
         self.backfiller = Backfiller(term, ahead=settings.backfill_ahead, changed=self._created, finished=self._backfilled)
         self.pruner = Pruner(term, settings.history_days, settings.audit_days)
+        self._loops = {
+            name: self._loop(name, step)
+            for name, step in (
+                ("scheduler", self.scheduler.run_once),
+                ("publisher", self.publisher.run_once),
+                ("retrier", self.retrier.run_once),
+                ("admitter", self.admitter.run_once),
+                ("backfiller", self.backfiller.run_once),
+            )
+        }
+        self._begin = self._loop("publisher's begin", self._begin_publishing)
+        self._look_again = self._loop("dispatcher", self._look)
+        self._listener = CommitListener(term.database.url, self._loops["admitter"].wake)
+        self.errands = (
+            # Of these the term lives by the reaper alone.
+            Errand("reaper", self.reaper.run_once, min(5.0, settings.lease / 3), term.watch("reaper", STEP_LIMIT)),
+            self._errand("reconciler", self.reconciler.run_once, max(0.2, min(5.0, settings.unnamed_grace / 3))),
+            self._errand("pruner", self.pruner.run_once, 600.0),
+            self._errand("repair", self.pruner.repair, 60.0),
+            self._errand("liveness", self.liveness.run_once, 60.0),
+            self._errand("clock", self.clock.run_once, 5.0),
+        )
+
+    def _loop(self, name: str, step: Step) -> Loop:
+        return Loop(name, step, self._term.watch(name, STEP_LIMIT), self._term.check)
+
+    def _errand(self, name: str, step: Callable[[], Awaitable[object]], every: float) -> Errand:
+        return Errand(name, step, every, Steps(name, STEP_LIMIT))
 
     async def run(self) -> None:
         """Dispatch. Raises `TermOver` when the term is."""
         unsubscribe = self._hints.subscribe(self._on_hint)
         housekeeping = self._housekeeping()
         try:
-            await self._keep_trying("publisher", self.publisher.begin)
+            await self._begin.once()
             housekeeping.start()
             async with asyncio.TaskGroup() as loops:
-                loops.create_task(self._loop("scheduler", self.scheduler.run_once))
-                loops.create_task(self._loop("publisher", self.publisher.run_once))
-                loops.create_task(self._loop("retrier", self.retrier.run_once))
-                loops.create_task(self._loop("promoter", self.promoter.run_once))
                 loops.create_task(self._listener.run())
-                loops.create_task(self._loop("backfiller", self.backfiller.run_once))
-                loops.create_task(self._look_again())
+                for loop in (*self._loops.values(), self._look_again):
+                    loops.create_task(loop.run())
         except* TermOver as over:
             raise TermOver(str(over.exceptions[0])) from over
         finally:
@@ -133,100 +148,40 @@ class Dispatcher:
         timetable = AsyncIOScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
-        every: Sequence[tuple[str, float, Callable[[], Awaitable[object]]]] = (
-            ("reaper", min(5.0, self._settings.lease / 3), self.reaper.run_once),
-            ("reconciler", max(0.2, min(5.0, self._settings.unnamed_grace / 3)), self.reconciler.run_once),
-            ("pruner", 600.0, self.pruner.run_once),
-            ("repair", 60.0, self.pruner.repair),
-            ("liveness", 60.0, self.liveness.run_once),
-            ("clock", 5.0, self.clock.run_once),
-        )
-        for name, seconds, run_once in every:
-            # Those that the term does not watch may fail, and no run is the later for it.
-            self._steps.setdefault(name, Steps(name, STEP_LIMIT))
-            trigger = IntervalTrigger(seconds=cast("int", seconds), timezone="UTC")
-            timetable.add_job(self._tidy, trigger, args=(name, run_once), id=name)
+        for errand in self.errands:
+            trigger = IntervalTrigger(seconds=cast("int", errand.every), timezone="UTC")
+            timetable.add_job(errand.run_once, trigger, id=errand.name)
         return timetable
 
-    async def _tidy(self, name: str, run_once: Callable[[], Awaitable[object]]) -> None:
-        steps = self._steps[name]
-        steps.begin()
-        try:
-            await run_once()
-            steps.rest()
-        except TermOver as error:
-            log.debug("%s: %s", name, error)
-        except Exception as error:
-            steps.failed()
-            if is_unavailable(error):
-                log.warning("%s: Postgres cannot be asked (%s: %s)", name, type(error).__name__, error)
-            else:
-                log.exception("%s: failed, and tries again later", name)
+    async def _begin_publishing(self) -> None:
+        await self.publisher.begin()
 
-    async def _loop(self, name: str, run_once: Callable[[], Awaitable[float | None]]) -> None:
-        """Run a service whenever it is woken or its own time has come."""
-        wake = self._wake[name]
-        while True:
-            wake.clear()
-            pause = await self._keep_trying(name, run_once)
-            if pause is not None and pause <= 0:
-                await asyncio.sleep(0)
-                continue
-            try:
-                async with asyncio.timeout(pause):
-                    await wake.wait()
-            except TimeoutError:
-                pass
-
-    async def _look_again(self) -> None:
+    async def _look(self) -> float:
         """Find what a lost hint would have told: one statement every `poll_interval`."""
-        while True:
-            await asyncio.sleep(self._settings.poll_interval)
-            await self._keep_trying("dispatcher", self._look)
-
-    async def _look(self) -> None:
-        row = await self._term.database.fetchrow("term/look")
-        for name, seconds in row.items() if row is not None else ():
+        for name, seconds in (await next_work(self._term.database)).items():
             if seconds is not None and seconds < self._settings.poll_interval:
-                self._wake[name].set()
+                self._loops[name].wake()
+        return self._settings.poll_interval
 
-    async def _keep_trying(self, name: str, step: Callable[[], Awaitable[float | None]]) -> float | None:
-        steps = self._steps[name]
-        while True:
-            self._term.check()
-            steps.begin()
-            try:
-                pause = await step()
-                heed_cancellation()
-                steps.rest()
-                return pause
-            except TermOver:
-                raise
-            except Exception as error:
-                steps.failed()
-                if is_unavailable(error):
-                    log.warning("%s: Postgres cannot be asked (%s: %s); trying again", name, type(error).__name__, error)
-                else:
-                    log.exception("%s: failed; trying again", name)
-            heed_cancellation()
-            await asyncio.sleep(FAILURE_PAUSE)
+    def _wake(self, *names: str) -> None:
+        for name in names or self._loops:
+            self._loops[name].wake()
 
     def _on_hint(self, hint: Hint) -> None:
         if hint.topic == "wake":
-            # Not the promoter nor the backfiller: what wakes the others, thousands of times a second, is nothing to them.
-            for name in self._wake.keys() - {"promoter", "backfiller"}:
-                self._wake[name].set()
+            # Not the admitter nor the backfiller: what wakes the others, thousands of times a second, is nothing to them.
+            self._wake("scheduler", "publisher", "retrier")
         elif hint.topic in ("scheduled", "resync"):
-            self._wake["promoter"].set()
+            self._wake("admitter")
         elif hint.topic == "backfills":
-            self._wake["backfiller"].set()
+            self._wake("backfiller")
         elif hint.topic == "workers":
             self.publisher.worker_came()
-            self._wake["publisher"].set()
+            self._wake("publisher")
 
     def _created(self, created: Sequence[Created]) -> None:
         if any((c.state is State.PENDING and not c.published) or c.replaced for c in created):
-            self._wake["publisher"].set()
+            self._wake("publisher")
         self._hints.send(Hint("occurrences", tuple(c.id for c in created)))
         self._hints.send(Hint("jobs", tuple({c.job_id for c in created})))
         replaced = [old for c in created for old in c.replaced]
@@ -252,11 +207,10 @@ class Dispatcher:
 
     def _moved(self, jobs: Sequence[int]) -> None:
         self._hints.send(Hint("jobs", tuple(jobs)))
-        for event in self._wake.values():
-            event.set()
+        self._wake()
 
     def _retried(self, ids: list[int]) -> None:
-        self._wake["publisher"].set()
+        self._wake("publisher")
         self._hints.send(Hint("occurrences", tuple(ids)))
 
     def _settled(self, settled: Settled) -> None:
@@ -264,5 +218,4 @@ class Dispatcher:
         if settled.jobs:
             self._hints.send(Hint("jobs", tuple(settled.jobs)))
         self._hints.send(Hint("workers"))
-        for event in self._wake.values():
-            event.set()
+        self._wake()

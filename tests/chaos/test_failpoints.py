@@ -134,7 +134,7 @@ async def each_planned_run_ran_once(cluster: Cluster, count: int) -> None:
     assert [tuple(row) for row in rows] == [("succeeded", count)]
 
 
-@pytest.mark.parametrize("step", ["in_promote_tx", "after_promote_commit"])
+@pytest.mark.parametrize("step", ["in_admit_tx", "after_admit_commit"])
 async def test_the_leader_is_killed_while_it_admits_runs_that_were_planned(cluster: Cluster, step: str) -> None:
     first = await armed(cluster, f"{step}=exit@2", LEVERET_SCHEDULE_BATCH="100")
     count = await many_runs_are_planned(cluster)
@@ -142,7 +142,7 @@ async def test_the_leader_is_killed_while_it_admits_runs_that_were_planned(clust
     await each_planned_run_ran_once(cluster, count)
 
 
-@pytest.mark.parametrize("step", ["in_promote_tx", "after_promote_commit"])
+@pytest.mark.parametrize("step", ["in_admit_tx", "after_admit_commit"])
 async def test_the_leader_is_stopped_while_it_admits_runs_that_were_planned_and_comes_back(cluster: Cluster, step: str) -> None:
     first = await armed(cluster, f"{step}=stop@2", LEVERET_SCHEDULE_BATCH="100")
     count = await many_runs_are_planned(cluster)

@@ -111,7 +111,7 @@ async def test_many_are_planned_in_their_order_and_begin_when_the_dispatcher_loo
     assert Hint("scheduled") in api.hints
 
     control = Control(api.db)
-    while await control.promoter(await control.term()).run_once() == 0:
+    while await control.admitter(await control.term()).run_once() == 0:
         pass
     again = await api.ok("POST", "/triggers", 202, json={"items": [items[2]]})
     assert (again["created"], again["items"][0]["state"]) == (0, "scheduled")

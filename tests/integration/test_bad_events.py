@@ -136,7 +136,7 @@ async def test_an_event_that_is_wrong_or_nobodys_costs_only_itself(control: Cont
         states = [(await control.row(answer.occurrence))["state"] for answer in (before, bad, after)]
         assert states == ["succeeded", "running", "succeeded"], mistake
         assert len(await dead(control)) == number, mistake
-    assert control.ingestor.set_aside.counts == {"unreadable": 2 * len(COSTS_ONLY_ITSELF)}
+    assert control.ingestor.quarantine.counts == {"unreadable": 2 * len(COSTS_ONLY_ITSELF)}
 
 
 UNSTORABLE = [b"\\ud83d", b"\\ude00 \\ud83d!", b"\\u0000", b"\xff", b"\xed\xa0\xbd", b"\x01", b"\\\\\\ud83d"]

@@ -16,8 +16,8 @@ from leveret_core.store.key_limits.limits import KeyLimit, put_key_limit
 from leveret_core.store.occurrences.commands import trigger_job
 from leveret_core.store.planned.runs import Wanted, schedule_runs
 from leveret_core.store.rate_limits.limits import RateLimit, put_rate_limit
+from leveret_core.store.term.fence import NAME
 from leveret_core.triggers import load_json, next_fire_time
-from leveret_dispatcher.leadership.term import NAME
 from support.control import LONG_AGO, Control, finished
 from support.moved_clock import move_clock, with_a_clock_to_move
 

@@ -31,7 +31,7 @@ async def api(database_url: str) -> AsyncGenerator[Api]:
 @pytest.fixture
 def control(api: Api) -> Control:
     made = Control(api.db)
-    api.services.set_aside = lambda: made.ingestor.set_aside.counts
+    api.services.quarantined = lambda: made.ingestor.quarantine.counts
     return made
 
 

@@ -243,7 +243,7 @@ async def test_a_backfill_that_does_not_move_is_said(control: Control) -> None:
 
 
 async def test_looks_go_through_everything_in_parts(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leveret_core.store.liveness.ownerless.LINES", 2)
+    monkeypatch.setattr("leveret_core.store.liveness.ownerless.QUEUES", 2)
     monkeypatch.setattr("leveret_core.store.liveness.ownerless.PENDING", 2)
     job = await control.job(concurrency="queue", concurrency_key="to")
     last = [[await triggered(control, job, json.dumps({"to": to})) for _ in range(2)][1] for to in "abcde"][-1]

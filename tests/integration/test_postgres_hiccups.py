@@ -24,7 +24,7 @@ from leveret_core.hints import Hints
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
 from leveret_core.supervision import Supervisor
-from leveret_dispatcher import dispatcher as dispatcher_module
+from leveret_dispatcher import loops
 from leveret_dispatcher.control_plane import ControlPlane
 from support.eventually import eventually
 from support.proxy import Direction, Proxy
@@ -153,7 +153,7 @@ async def all_succeed(stack: Stack, database_url: str, break_it: Callable[[], Co
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher_module, "FAILURE_PAUSE", 0.05)
+    monkeypatch.setattr(loops, "FAILURE_PAUSE", 0.05)
     monkeypatch.setattr(events_feed, "RETRY_MIN", 0.05)
 
 

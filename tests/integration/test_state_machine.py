@@ -35,7 +35,7 @@ from leveret_core.store.planned.runs import Wanted, schedule_runs
 from leveret_core.triggers import Interval
 from leveret_dispatcher.dispatch.publisher import Publisher
 from leveret_dispatcher.dispatch.retrier import Retrier
-from leveret_dispatcher.schedule.admitter import Promoter
+from leveret_dispatcher.schedule.admitter import Admitter
 from leveret_dispatcher.schedule.scheduler import Scheduler
 from leveret_dispatcher.upkeep.reaper import Reaper
 from support.control import Control
@@ -103,9 +103,9 @@ class Term:
     """The services of one term."""
 
     def __init__(
-        self, scheduler: Scheduler, promoter: Promoter, publisher: Publisher, retrier: Retrier, reaper: Reaper
+        self, scheduler: Scheduler, admitter: Admitter, publisher: Publisher, retrier: Retrier, reaper: Reaper
     ) -> None:
-        self.scheduler, self.promoter, self.publisher = scheduler, promoter, publisher
+        self.scheduler, self.admitter, self.publisher = scheduler, admitter, publisher
         self.retrier, self.reaper = retrier, reaper
 
 
@@ -322,7 +322,7 @@ class Lives(RuleBasedStateMachine):
     @step(4, when=lambda self: self._occurrences("scheduled"), twice=st.booleans())
     def promote(self, twice: bool) -> None:
         async def look() -> None:
-            while await self.term.promoter.run_once() == 0.0:
+            while await self.term.admitter.run_once() == 0.0:
                 pass
 
         async def both() -> None:
@@ -378,7 +378,7 @@ class Lives(RuleBasedStateMachine):
         with contextlib.suppress(TermOver):
             assert self.run(old.reaper.run_once()) == 0
         with contextlib.suppress(TermOver):
-            self.run(old.promoter.run_once())
+            self.run(old.admitter.run_once())
 
     # What workers do
 
@@ -588,7 +588,7 @@ class Lives(RuleBasedStateMachine):
         await publisher.begin()
         self.term = Term(
             self.control.scheduler(term, batch=2),
-            self.control.promoter(term, batch=2),
+            self.control.admitter(term, batch=2),
             publisher,
             self.control.retrier(term),
             self.control.reaper(term),

@@ -16,10 +16,11 @@ from leveret_core.hints import Hints
 from leveret_core.redis_clients import hints_client, lock_client
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
+from leveret_core.store.term.fence import NAME
 from leveret_dispatcher.leadership import candidate as candidate_module
 from leveret_dispatcher.leadership.candidate import Candidate
 from leveret_dispatcher.leadership.lock import KEY, RedisLock
-from leveret_dispatcher.leadership.term import NAME, Term, boottime
+from leveret_dispatcher.leadership.term import Term, boottime
 from support.control import Control
 from support.eventually import eventually
 from support.proxy import Proxy

@@ -54,10 +54,10 @@ async def test_a_run_exists_if_the_transaction_commits_and_is_seen_by_nobody_bef
     async with user.transaction():
         id_ = await user.fetchval("select leveret_trigger('job')")
         assert await control.states(job) == []
-        assert await control.promoter(await control.term()).run_once() is None
+        assert await control.admitter(await control.term()).run_once() is None
     row = await control.row(id_)
     assert (row["state"], row["payload"], row["priority"], row["origin"]) == ("scheduled", '{"a": 1}', 2, "manual")
-    await control.promoter(await control.term()).run_once()
+    await control.admitter(await control.term()).run_once()
     assert await control.states(job) == ["pending"]
     audit = await control.db.pool.fetchrow("select actor, action from audit where occurrence_id = $1", id_)
     assert audit is not None
@@ -87,9 +87,9 @@ async def test_a_long_transaction_keeps_nobody_waiting(control: Control, user: U
             async with control.db.transaction() as connection:
                 await connection.execute("select from job where id = $1 for no key update", job)
             other = await control.db.pool.fetchval("select leveret_trigger('job')")
-            await control.promoter(await control.term()).run_once()
+            await control.admitter(await control.term()).run_once()
             assert (await control.claim(worker, other)).status == "granted"
-    await control.promoter(await control.term()).run_once()
+    await control.admitter(await control.term()).run_once()
     assert await control.states(job) in (["waiting", "running"], ["running", "waiting"])
 
 
@@ -147,7 +147,7 @@ async def test_what_is_just_allowed_is_taken_and_the_limit_can_be_changed(contro
     await user.execute("set leveret.payload_limit = '300000'")
     await user.fetchval("select leveret_trigger('job', jsonb_build_object('x', repeat('x', 270000)))")
     assert await control.states(job) == ["scheduled"] * 4
-    await control.promoter(await control.term()).run_once()
+    await control.admitter(await control.term()).run_once()
     assert await control.states(job) == ["pending"] * 4
 
 

@@ -110,11 +110,11 @@ async def test_a_doorbell_whose_occurrence_is_locked_holds_up_no_other(control: 
 async def test_a_planned_run_whose_job_is_locked_holds_up_no_other(control: Control) -> None:
     first, second = await control.job("first"), await control.job("second")
     await control.db.pool.fetch("select leveret_trigger(name) from unnest(array['first', 'second']) as name")
-    promoter = control.promoter(await control.term())
+    admitter = control.admitter(await control.term())
     async with held(control, "select id from job where id = $1 for no key update", first):
-        await asyncio.wait_for(promoter.run_once(), SOON)
+        await asyncio.wait_for(admitter.run_once(), SOON)
         assert (await control.states(first), await control.states(second)) == (["scheduled"], ["pending"])
-    await promoter.run_once()
+    await admitter.run_once()
     assert await control.states(first) == ["pending"]
 
 

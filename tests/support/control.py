@@ -18,12 +18,13 @@ from leveret_core.messages import Answer, Ask, Claim, Claimed, Doorbell, Event, 
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
 from leveret_core.store.occurrences.creation import Created
+from leveret_core.store.term.fence import NAME
 from leveret_dispatcher.claims.claim_desk import ClaimDesk
 from leveret_dispatcher.dispatch.publisher import Publisher
 from leveret_dispatcher.dispatch.retrier import Retrier
 from leveret_dispatcher.ends.ingestor import Ingestor
-from leveret_dispatcher.leadership.term import NAME, Term, boottime
-from leveret_dispatcher.schedule.admitter import Promoter
+from leveret_dispatcher.leadership.term import Term, boottime
+from leveret_dispatcher.schedule.admitter import Admitter
 from leveret_dispatcher.schedule.backfiller import Backfiller
 from leveret_dispatcher.schedule.clock import ClockWatch
 from leveret_dispatcher.schedule.scheduler import Scheduler
@@ -94,8 +95,8 @@ class Control:
             patience=0,
         )
 
-    def promoter(self, term: Term, batch: int = 500, room: int = 1000) -> Promoter:
-        return Promoter(
+    def admitter(self, term: Term, batch: int = 500, room: int = 1000) -> Admitter:
+        return Admitter(
             term,
             batch=batch,
             ring_timeout=60,

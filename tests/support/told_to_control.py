@@ -16,7 +16,7 @@ from leveret_core.store.database import Database
 from leveret_core.store.jobs import changes as job_changes
 from leveret_core.store.occurrences import commands
 from leveret_core.store.planned.runs import Wanted, schedule_runs
-from leveret_dispatcher.schedule.admitter import Promoter
+from leveret_dispatcher.schedule.admitter import Admitter
 from leveret_dispatcher.upkeep.reaper import Reaper
 from support.control import Control, finished
 from support.scenarios import LEASE, Seen, SeenJob, Step, Story, plan_of
@@ -84,7 +84,7 @@ class ToldToControl:
         self._retrier = self._control.retrier(term)
         # With a grace, as ever: what runs past its timeout in a worker that is dead is lost first.
         self._reaper = Reaper(term, lease=0, grace=60, reachable=lambda: True, changed=lambda _: None)
-        self._promoter = Promoter(
+        self._admitter = Admitter(
             term,
             batch=500,
             ring_timeout=1e6,
@@ -134,7 +134,7 @@ class ToldToControl:
         while (due := await self._db.fetchval("schedule/next_due")) is not None and due <= 0:
             await self._scheduler.run_once()
         while (due := await self._db.fetchval("planned/next_due")) is not None and due <= 0:
-            await self._promoter.run_once()
+            await self._admitter.run_once()
         # At one moment in any order: what is skipped says in which state its blocker was, and the kit does this last, too.
         await self._retrier.run_once()
         await self._publisher.run_once()

@@ -30,6 +30,7 @@ from leveret_core import triggers
 from leveret_core.errors import Conflict, InvalidInput
 from leveret_core.hints import Hint
 from leveret_core.payload import encode_payload
+from leveret_core.store.clock.now import read_clock
 from leveret_core.store.jobs import changes as job_changes
 from leveret_core.store.jobs.changes import Change, VersionMismatch
 from leveret_core.store.jobs.refs import resolve_job
@@ -157,7 +158,7 @@ async def trigger_job(
     if key is not None and header is not None and key != header:
         raise InvalidInput.at("idempotency_key", "is not the one in the header Idempotency-Key")
     await check_runs(services, [(job_id, wanted.payload, "")])
-    if wanted.delay or (wanted.at is not None and wanted.at > await services.database.fetchval("jobs/clock")):
+    if wanted.delay or (wanted.at is not None and wanted.at > await read_clock(services.database)):
         wanted = replace(wanted, idempotency_key=key or header)
         (planned,) = await schedule_runs(services.database, [wanted], actor=ACTOR)
         services.hints.send(Hint("scheduled"))
@@ -201,7 +202,7 @@ async def next_fire_times(
     job = Job.of(row, await services.served.get())
     left = count if job.max_runs is None else max(0, min(count, job.max_runs - job.runs))
     trigger = triggers.load(job.trigger.model_dump())
-    now = await services.database.fetchval("jobs/clock")
+    now = await read_clock(services.database)
     end = None if until is None else triggers.parse_after(until, triggers.timezone_of(trigger), "until")
     return FireTimes.of(trigger, now, left, end)
 

@@ -33,7 +33,7 @@ async def list_workers(services: ServicesDep) -> WorkerList:
 
 @router.get("/api/v1/workers/{id}", operation_id="getWorker", responses=refusals(404))
 async def read_worker(worker_id: Annotated[UUID, Path(alias="id")], services: ServicesDep) -> WorkerDetails:
-    """Read a worker, with what it got wrong: requests that were refused, and events that were set aside."""
+    """Read a worker, with what it got wrong: requests that were refused, and events that were quarantined."""
     return WorkerDetails.told(*await worker_reads.get_worker(services.database, worker_id))
 
 
@@ -94,7 +94,7 @@ async def read_metrics(request: Request, services: ServicesDep) -> Answer:
             if not is_unavailable(error):
                 raise
             states = states.model_copy(update={"postgres": "down"})
-    found.tell_dead_events(services.set_aside(), dead_events)
+    found.tell_dead_events(services.quarantined(), dead_events)
     text = found.render(leads=services.leads(), states=states, health=health, overview=current)
     return Answer(text, media_type=CONTENT_TYPE)
 

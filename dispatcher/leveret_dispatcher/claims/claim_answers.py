@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -16,24 +15,16 @@ from leveret_core.failpoints import reach
 from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Answer, Claim, Claimed, MarredClaim
 from leveret_core.retry import RetryPolicy
-from leveret_core.store.database import Connection, Database, columns, sql
+from leveret_core.store.attempts import claims as attempts
+from leveret_core.store.attempts.claims import ClaimRow, Wanted
+from leveret_core.store.database import Connection, Database
+from leveret_core.store.workers.membership import alive_of
 from leveret_dispatcher.claims.standing import Standing
 
 MAX_REPLY_BYTES = messages.MAX_MESSAGE_BYTES // 2
 """Bytes of payloads and checkpoints in one reply, about; what goes beyond is left out, and asked for again."""
-TIMEOUT = 5.0
-"""Seconds a statement may take."""
 
 _decode_policy = msgspec.json.Decoder(RetryPolicy).decode
-
-
-class Wanted(NamedTuple):
-    """An ask with all that decides it."""
-
-    worker: uuid.UUID
-    occurrence: int
-    attempt: int
-    type: str
 
 
 class Heard(NamedTuple):
@@ -52,18 +43,18 @@ async def answer_claims(database: Database, hints: Hints, claims: Sequence[Heard
         pairs = zip(claims, wanted, strict=True)
         asks = list({ask for heard, each in pairs for ask in each if heard.standing.serves(ask.type)})
         asks.sort(key=lambda ask: ask.occurrence)
-        given = await connection.fetch(sql("attempts/claim"), *columns(asks, 4), timeout=TIMEOUT)
-        rows = {row["id"]: row for row in given}
-        alive = {row["worker_id"] for row in given}
+        given = await attempts.give_attempts(connection, asks)
+        rows = {row.id: row for row in given}
+        alive = {row.worker_id for row in given}
         workers = list({heard.worker for heard in claims})
         if others := sorted({ask.occurrence for each in wanted for ask in each} - rows.keys()):
-            rows |= {r["id"]: r for r in await connection.fetch(sql("attempts/claimed"), others, workers, timeout=TIMEOUT)}
+            rows |= {row.id: row for row in await attempts.read_claims(connection, others, workers)}
         if unseen := [worker for worker in workers if worker not in alive]:
-            alive |= {row["id"] for row in await connection.fetch(sql("workers/known"), unseen, timeout=TIMEOUT)}
+            alive |= await alive_of(connection, unseen)
         succeeded = await _last_successes(connection, [heard.claim for heard in claims])
     if given:
         reach("after_claim_commit")
-        hints.send(Hint("occurrences", tuple(row["id"] for row in given)))
+        hints.send(Hint("occurrences", tuple(row.id for row in given)))
     return [
         _reply(heard, each, rows, succeeded) if heard.worker in alive else None
         for heard, each in zip(claims, wanted, strict=True)
@@ -73,10 +64,7 @@ async def answer_claims(database: Database, hints: Hints, claims: Sequence[Heard
 async def _wanted(connection: Connection, claims: Sequence[Heard]) -> list[list[Wanted]]:
     """The asks of each claim with the types of their occurrences; one whose occurrence is not there has none."""
     untold = sorted({ask.occurrence for heard in claims if heard.claim.types is UNSET for ask in heard.claim.asks})
-    known: dict[int, str] = {}
-    if untold:
-        rows = await connection.fetch(sql("attempts/types"), untold, timeout=TIMEOUT)
-        known = {row["id"]: row["type"] for row in rows}
+    known = await attempts.types_of(connection, untold) if untold else {}
     wanted: list[list[Wanted]] = []
     for heard in claims:
         asks, told = heard.claim.asks, heard.claim.types
@@ -88,25 +76,22 @@ async def _wanted(connection: Connection, claims: Sequence[Heard]) -> list[list[
 async def _last_successes(connection: Connection, claims: Sequence[Claim]) -> dict[int, datetime | None]:
     # Only for the handlers that asked for it: the others cost no look at the job's past.
     ids = sorted({id_ for claim in claims if claim.last_success for id_ in claim.last_success})
-    if not ids:
-        return {}
-    rows = await connection.fetch(sql("attempts/last_success"), ids, timeout=TIMEOUT)
-    return {row["id"]: row["last_success_at"] for row in rows}
+    return await attempts.last_successes(connection, ids) if ids else {}
 
 
 def _reply(
-    heard: Heard, wanted: Sequence[Wanted], rows: Mapping[int, asyncpg.Record], succeeded: Mapping[int, datetime | None]
+    heard: Heard, wanted: Sequence[Wanted], rows: Mapping[int, ClaimRow], succeeded: Mapping[int, datetime | None]
 ) -> Claimed:
     answers: list[Answer] = []
     problems: list[str] = []
     size = 0
     for ask in wanted:
         row = rows.get(ask.occurrence)
-        if row is not None and not heard.standing.serves(row["type"]):
+        if row is not None and not heard.standing.serves(row.type):
             problems.append(f"occurrence {ask.occurrence} is of a type that no handler of this worker serves")
             answers.append(Answer(occurrence=ask.occurrence, attempt=ask.attempt, status="stale"))
             continue
-        if row is not None and row["type"] != ask.type:
+        if row is not None and row.type != ask.type:
             problems.append(f"occurrence {ask.occurrence} is of another type than {ask.type}")
             answers.append(Answer(occurrence=ask.occurrence, attempt=ask.attempt, status="stale"))
             continue
@@ -122,33 +107,33 @@ def _reply(
     return Claimed(answers=answers, problems=problems)
 
 
-def _answer(ask: Wanted, row: asyncpg.Record | None, last_success_at: datetime | None) -> Answer | None:
+def _answer(ask: Wanted, row: ClaimRow | None, last_success_at: datetime | None) -> Answer | None:
     """The answer about one attempt, read from its row after the compare-and-set: the same one however often it is asked."""
     if row is None:
         return Answer(occurrence=ask.occurrence, attempt=ask.attempt, status="stale")
-    held = row["worker_id"] == ask.worker and row["attempt"] == ask.attempt
-    if held and row["state"] == "cancelling":
+    held = row.worker_id == ask.worker and row.attempt == ask.attempt
+    if held and row.state == "cancelling":
         # Its first answer may never have come: then nobody runs it, and only this worker can say that it has ended.
-        token = str(row["claim_token"])
+        token = str(row.claim_token)
         return Answer(occurrence=ask.occurrence, attempt=ask.attempt, status="cancelled", token=token)
-    if not held or row["state"] != "running":
-        if row["state"] == "pending" and row["attempt"] + 1 == ask.attempt:
+    if not held or row.state != "running":
+        if row.state == "pending" and row.attempt + 1 == ask.attempt:
             return None
-        early = row["state"] in ("waiting", "retrying") and row["attempt"] < ask.attempt
+        early = row.state in ("waiting", "retrying") and row.attempt < ask.attempt
         return Answer(occurrence=ask.occurrence, attempt=ask.attempt, status="not_yet" if early else "stale")
     return Answer(
         occurrence=ask.occurrence,
         attempt=ask.attempt,
         status="granted",
-        token=str(row["claim_token"]),
-        type=row["type"],
-        job=row["job_name"],
-        job_id=row["job_id"],
-        job_version=row["job_version"],
-        payload=msgspec.Raw(row["payload"].encode()),
-        scheduled_for=row["scheduled_for"],
-        timeout=row["timeout"],
-        max_attempts=_decode_policy(row["retry"]).max_attempts,
-        checkpoint=UNSET if row["checkpoint"] is None else msgspec.Raw(row["checkpoint"].encode()),
+        token=str(row.claim_token),
+        type=row.type,
+        job=row.job_name,
+        job_id=row.job_id,
+        job_version=row.job_version,
+        payload=msgspec.Raw((row.payload or "").encode()),
+        scheduled_for=row.scheduled_for,
+        timeout=row.timeout,
+        max_attempts=_decode_policy(row.retry).max_attempts,
+        checkpoint=UNSET if row.checkpoint is None else msgspec.Raw(row.checkpoint.encode()),
         last_success_at=last_success_at,
     )

@@ -32,14 +32,16 @@ from leveret_core.messages import (
 from leveret_core.messages.fields import one_line
 from leveret_core.payload_schema import schema_problems
 from leveret_core.settings import Settings
-from leveret_core.store.database import Database, columns, sql
-from leveret_core.store.errors import is_data_error, is_unavailable
+from leveret_core.store.attempts.ends import Ending, settle
+from leveret_core.store.attempts.lost import held_by
+from leveret_core.store.database import Database
+from leveret_core.store.errors import apply_apart, log_failure
 from leveret_core.store.jobs.declarations import declare_jobs
+from leveret_core.store.workers.membership import Beat, NewWorker, renew_leases, stop_worker, welcome
 from leveret_core.text import clean_json
 from leveret_dispatcher.claims.claim_answers import Heard, answer_claims
 from leveret_dispatcher.claims.refusals import Refusals
 from leveret_dispatcher.claims.standing import Standing, Standings, digest, worker_id
-from leveret_dispatcher.ends.settlement import Ending, settle
 
 log = logging.getLogger(__name__)
 
@@ -103,19 +105,16 @@ class ClaimDesk:
         self.refusals.note(request.kind, request.worker, request.reason, name=request.name)
 
     async def _apart(self, requests: Sequence[R], answer: Answering[R]) -> Sequence[messages.Reply | None]:
-        """The replies to all at once, or if the data of one of them breaks the statement, to each alone."""
+        """The replies to all at once; those whose data breaks the statement are refused."""
+
+        def refuse(request: R, error: Exception) -> messages.Reply | None:
+            return self._refuse(request, f"Postgres does not take it: {error}")
+
         try:
-            return await answer(requests)
+            return await apply_apart(requests, answer, refuse)
         except Exception as error:
-            if not is_data_error(error):
-                if is_unavailable(error):
-                    log.warning("claim desk: Postgres cannot be asked (%s: %s)", type(error).__name__, error)
-                else:
-                    log.exception("claim desk: a request failed")
-                return [None] * len(requests)
-            if len(requests) == 1:
-                return [self._refuse(requests[0], f"Postgres does not take it: {error}")]
-        return [reply for request in requests for reply in await self._apart([request], answer)]
+            log_failure(log, "claim desk", error, "the workers ask again")
+            return [None] * len(requests)
 
     def _refuse(self, request: messages.Request, reason: str) -> Refused:
         name = request.name if isinstance(request, Hello) else ""
@@ -153,8 +152,7 @@ class ClaimDesk:
         for where, problem in await asyncio.to_thread(_unchecked, hello):
             log.warning("claim desk: worker %s (%s): %s %s", hello.name, worker, where, problem)
         handlers = clean_json(messages.encode(hello.handlers)).decode()
-        known = await self._db.fetchval(
-            "workers/hello",
+        new = NewWorker(
             worker,
             hello.name,
             hello.host,
@@ -165,7 +163,7 @@ class ClaimDesk:
             self._settings.lease,
             digest(hello.secret),
         )
-        if known is None:
+        if not await welcome(self._db, new):
             return Unknown(reason=_GONE)
         log.info("claim desk: worker %s (%s) serves %s", hello.name, worker, ", ".join(h.pattern for h in hello.handlers))
         self._hints.send(Hint("workers"))
@@ -198,9 +196,9 @@ class ClaimDesk:
             return self._stranger(goodbye) if worker is None else Bye(released=0)
         async with self._db.transaction() as connection:
             # First the worker, so that nothing is claimed for it any more, then what it still holds.
-            if await connection.fetchval(sql("workers/stop"), worker) is None:
+            if not await stop_worker(connection, worker):
                 return Bye(released=0)
-            held = [row["id"] for row in await connection.fetch(sql("attempts/held_by"), [worker])]
+            held = await held_by(connection, [worker])
             settled = await settle(connection, [Ending(occurrence=id_, outcome="released") for id_ in held])
         log.info("claim desk: worker %s said goodbye and handed back %d", worker, len(held))
         self._hints.send(Hint("workers"))
@@ -213,13 +211,13 @@ class ClaimDesk:
         known = await self._standings.of(beats)
         mine = {beat.worker: beat for beat in beats if (beat.worker, beat.secret) in known}
         ids = {text: uuid.UUID(text) for text in mine}
-        rows = [(ids[beat.worker], beat.running, beat.draining, _named(beat)) for beat in mine.values()]
-        renewed = await self._db.fetch("workers/heartbeat", *columns(rows, 4), self._settings.lease) if rows else []
-        alive = {row["id"]: row["drain"] for row in renewed}
+        noted = [Beat(ids[beat.worker], beat.running, beat.draining, _named(beat)) for beat in mine.values()]
+        renewed = await renew_leases(self._db, noted, self._settings.lease)
+        alive = {row.id: row.drain for row in renewed}
         cancel: dict[uuid.UUID, list[Ask]] = {}
         for row in renewed:
-            if row["occurrence_id"] is not None:
-                cancel.setdefault(row["id"], []).append(Ask(row["occurrence_id"], row["attempt"]))
+            if row.occurrence_id is not None and row.attempt is not None:
+                cancel.setdefault(row.id, []).append(Ask(row.occurrence_id, row.attempt))
         return [
             Alive(lease=self._settings.lease, cancel=cancel.get(worker, []), drain=alive[worker])
             if (beat.worker, beat.secret) in known and (worker := ids[beat.worker]) in alive

@@ -8,7 +8,8 @@ import uuid
 from collections import Counter
 
 from leveret_core.messages.fields import one_line
-from leveret_core.store.database import Database, columns
+from leveret_core.store.database import Database
+from leveret_core.store.workers.refusals import RefusalNote, forget_refusals, note_refusals
 from leveret_core.supervision import end_tasks
 
 log = logging.getLogger(__name__)
@@ -85,10 +86,9 @@ class Refusals:
         names, self._names = self._names, {}
         more, self._more = self._more, 0
         try:
-            rows = [(*what, names[what[0]], count) for what, count in noted.items()]
-            for row in await self._db.fetch("workers/note_refusals", *columns(rows, 5)):
-                names[row["worker_id"]] = row["worker_name"]
-            await self._db.execute("workers/forget_refusals", list(names), KEPT, KEPT_UNKNOWN)
+            notes = [RefusalNote(*what, names[what[0]], count) for what, count in noted.items()]
+            names |= await note_refusals(self._db, notes)
+            await forget_refusals(self._db, names, KEPT, KEPT_UNKNOWN)
         except Exception as error:
             log.warning("refusals: they could not be kept (%s: %s)", type(error).__name__, error)
         for (worker, kind, reason), count in noted.most_common(MAX_LINES):

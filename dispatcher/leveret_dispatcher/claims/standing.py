@@ -13,6 +13,7 @@ import re2
 from leveret_core.errors import InvalidInput
 from leveret_core.patterns import expression_of
 from leveret_core.store.database import Database
+from leveret_core.store.workers.membership import standings_of
 
 REMEMBERED = 10_000
 """Workers that are remembered, and types of a set of patterns, at most."""
@@ -90,8 +91,8 @@ class Standings:
         """The standing of those who are who they say, by the id and secret they give."""
         said = {(speaker.worker, speaker.secret): worker_id(speaker.worker) for speaker in speakers}
         if unseen := {id_ for id_ in said.values() if id_ is not None and id_ not in self._known}:
-            for row in await self._db.fetch("workers/standing", list(unseen)):
-                self._remember(row["id"], row["secret"], row["patterns"])
+            for row in await standings_of(self._db, unseen):
+                self._remember(row.id, row.secret, row.patterns)
         found: dict[tuple[str, str], Standing] = {}
         for (text, secret), id_ in said.items():
             if id_ is not None and (standing := self._known.get(id_)) is not None and standing.secret == digest(secret):

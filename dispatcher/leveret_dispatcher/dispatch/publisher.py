@@ -1,4 +1,4 @@
-"""Rings doorbells: new ones, those that were put off, and those that nobody answered. Always after the commit."""
+"""Publishes dispatch messages: new ones, those that jitter deferred, and those that no worker answered. After the commit."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-import asyncpg
-
 from leveret_core.broker.base import Published, ServerBroker
 from leveret_core.failpoints import reach
 from leveret_core.messages import Doorbell
-from leveret_core.store.database import columns, sql
+from leveret_core.store.dispatch import messages
+from leveret_core.store.key_limits import queues
+from leveret_core.store.rate_limits import buckets
 from leveret_dispatcher.leadership.term import Term
 
 log = logging.getLogger(__name__)
 
 BATCH = 1_000
 BACKLOG_PAUSE = (0.2, 2.0)
-"""Seconds between looks while there is more to ring than the broker should hold: while workers claim, and while none does."""
+"""Seconds between looks while there is more than the broker should hold: while workers claim, and while none do."""
 LIMIT_PAUSE = 0.05
-"""Seconds between rings of a type with a rate limit, at least; the tokens of a longer time are spent together."""
+"""Seconds between messages of a type with a rate limit, at least; the tokens of a longer time are spent together."""
 BROKER_PAUSE = 1.0
 """Seconds between looks while the broker is away."""
 
 
 class Publisher:
-    """Keeps at most `window` unanswered doorbells of each type in the broker.
+    """Keeps at most `window` unanswered dispatch messages of each type in the broker.
 
     Args:
         term: whose epoch fences every transaction.
-        broker: where to ring.
-        window: unanswered doorbells of one type, at most.
-        ring_timeout: seconds after which an unanswered doorbell is rung again; doubles with each ring.
+        broker: where to publish.
+        window: unanswered messages of one type, at most.
+        ring_timeout: seconds after which an unanswered message is published again; doubles with each time.
         unroutable_retry: seconds between tries of a type that no worker has bound.
     """
 
@@ -44,17 +44,17 @@ class Publisher:
         self._window = window
         self._ring_timeout = ring_timeout
         self._unroutable_retry = unroutable_retry
-        self._rung: dict[str, int] = {}
+        self._unanswered: dict[str, int] = {}
         self._blocked: dict[str, float] = {}
         self._backlog: set[str] = set()
         self._limited: set[str] = set()
         self._keyed: dict[str, float | None] = {}
-        self._ringing: set[asyncio.Task[None]] = set()
+        self._publishing: set[asyncio.Task[None]] = set()
         self._pause = BACKLOG_PAUSE[0]
 
     def room(self, job_type: str) -> int:
-        """How many more doorbells of the type may go out now; a single one tries whether a worker has bound it since."""
-        # What is new must not overtake what waits, some of which may be more important; under a rate limit all stand in line.
+        """How many more messages of the type may go out now; a single one tries whether a worker has bound it since."""
+        # What is new must not overtake what waits, perhaps more important; under a rate limit all wait for tokens.
         if not self._broker.connected or job_type in self._backlog or job_type in self._limited:
             return 0
         return self._room(job_type)
@@ -62,50 +62,50 @@ class Publisher:
     def _room(self, job_type: str) -> int:
         if (blocked_until := self._blocked.get(job_type)) is not None:
             return int(time.monotonic() >= blocked_until)
-        return max(0, self._window - self._rung.get(job_type, 0))
+        return max(0, self._window - self._unanswered.get(job_type, 0))
 
     def worker_came(self) -> None:
-        """A worker said hello: types that nobody had bound are tried again at once."""
+        """A worker said hello: types that no worker had bound are tried again at once."""
         self._blocked = dict.fromkeys(self._blocked, 0.0)
 
-    def ring_soon(self, doorbells: Sequence[Doorbell]) -> None:
-        """Ring, without waiting, doorbells that a committed transaction has marked as rung."""
+    def publish_soon(self, doorbells: Sequence[Doorbell]) -> None:
+        """Publish, without waiting, messages that a committed transaction has marked as published."""
         for doorbell in doorbells:
-            self._rung[doorbell.type] = self._rung.get(doorbell.type, 0) + 1
-        task = asyncio.create_task(self._ring(doorbells))
-        self._ringing.add(task)
-        task.add_done_callback(self._rang)
+            self._unanswered[doorbell.type] = self._unanswered.get(doorbell.type, 0) + 1
+        task = asyncio.create_task(self._publish(doorbells))
+        self._publishing.add(task)
+        task.add_done_callback(self._published)
 
-    def _rang(self, task: asyncio.Task[None]) -> None:
-        self._ringing.discard(task)
+    def _published(self, task: asyncio.Task[None]) -> None:
+        self._publishing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("publisher: doorbells wait for the ring timeout", exc_info=error)
+            log.error("publisher: dispatch messages wait for the ring timeout", exc_info=error)
 
     async def begin(self) -> None:
-        """At the beginning of a term: ring at once what the last holder may have committed without publishing it."""
+        """At the beginning of a term: publish at once what the last holder may have committed without publishing it."""
         await self._look()
         async with self._term.transaction() as connection:
-            if lost := await connection.fetch(sql("key_limits/enqueue_lost")):
-                log.error("publisher: %d occurrences stood in no line of their type's limit by key", len(lost))
-            await connection.execute(sql("dispatch/publish_again"), self._ring_timeout, min(self._ring_timeout, 60.0))
+            if lost := await queues.enqueue_lost(connection):
+                log.error("publisher: %d occurrences were in no queue of their type's limit by key", lost)
+            await messages.publish_again_at_begin(connection, self._ring_timeout, min(self._ring_timeout, 60.0))
 
     async def run_once(self) -> float | None:
-        """Ring what is due; returns the seconds until the next look, None when there is nothing to ring."""
+        """Publish what is due; returns the seconds until the next look, None when there is nothing to publish."""
         if not self._broker.connected:
             return BROKER_PAUSE
-        before = self._rung
-        unrung, next_ring = await self._look()
+        before = self._unanswered
+        unpublished, next_overdue = await self._look()
         more = False
-        if next_ring is not None and next_ring <= 0:
-            more = await self._ring_overdue() == BATCH
-            unrung, next_ring = await self._look()
+        if next_overdue is not None and next_overdue <= 0:
+            more = await self._publish_overdue() == BATCH
+            unpublished, next_overdue = await self._look()
         backlog: set[str] = set()
         pauses: list[float] = []
         ready = [job_type for job_type, seconds in self._keyed.items() if seconds is not None and seconds <= 0]
-        for job_type in dict.fromkeys([*unrung, *ready]):
+        for job_type in dict.fromkeys([*unpublished, *ready]):
             if (room := min(BATCH, self._room(job_type))) == 0:
                 backlog.add(job_type)
-                pauses.append(self._until_room(job_type, claimed=self._rung.get(job_type) != before.get(job_type)))
+                pauses.append(self._until_room(job_type, claimed=self._unanswered.get(job_type) != before.get(job_type)))
                 continue
             if job_type in self._keyed:
                 taken, full, self._keyed[job_type] = await self._take_keyed(job_type, room)
@@ -114,10 +114,10 @@ class Publisher:
                 full = 0 < room == len(taken)
                 pauses.append(pause)
             else:
-                taken = await self._take("dispatch/take_unpublished", job_type, room, self._ring_timeout)
+                taken = await self._take_unlimited(job_type, room)
                 full = len(taken) == room
-            self._rung[job_type] = self._rung.get(job_type, 0) + len(taken)
-            await self._ring(taken)
+            self._unanswered[job_type] = self._unanswered.get(job_type, 0) + len(taken)
+            await self._publish(taken)
             if full:
                 more = True
                 backlog.add(job_type)
@@ -126,100 +126,76 @@ class Publisher:
             return 0.0
         # What is ready and was not taken has no room, and its pause is there already.
         pauses += [seconds for seconds in self._keyed.values() if seconds is not None and seconds > 0]
-        if next_ring is not None:
-            pauses.append(max(next_ring, BACKLOG_PAUSE[0]))
+        if next_overdue is not None:
+            pauses.append(max(next_overdue, BACKLOG_PAUSE[0]))
         return min(pauses, default=None)
 
     async def _look(self) -> tuple[list[str], float | None]:
-        """The types with something that nobody was told about, and seconds until a doorbell has to be rung again."""
-        rung: dict[str, int] = {}
-        limited: set[str] = set()
-        keyed: dict[str, float | None] = {}
-        unrung: list[str] = []
-        next_ring: float | None = None
-        for row in await self._term.database.fetch("dispatch/to_publish"):
-            match row["what"]:
-                case "rung":
-                    rung[row["type"]] = int(row["value"])
-                case "limited":
-                    limited.add(row["type"])
-                case "keyed":
-                    limited.add(row["type"])
-                    keyed[row["type"]] = row["value"]
-                case "unrung":
-                    unrung.append(row["type"])
-                case _:
-                    next_ring = row["value"]
-        self._rung, self._limited, self._keyed = rung, limited, keyed
-        return unrung, next_ring
+        """The types with something that no worker was told of, and seconds until a message has to be published again."""
+        look = await messages.look(self._term.database)
+        self._unanswered, self._limited, self._keyed = look.unanswered, look.limited, look.keyed
+        return look.unpublished, look.next_overdue
 
-    async def _ring_overdue(self) -> int:
+    async def _publish_overdue(self) -> int:
         async with self._term.transaction() as connection:
             if self._limited:
-                await connection.execute(sql("rate_limits/defer"), sorted(self._limited))
-            overdue = _doorbells(await connection.fetch(sql("dispatch/take_overdue"), BATCH, self._ring_timeout))
+                await buckets.defer_first(connection, self._limited)
+            overdue = await messages.take_overdue(connection, BATCH, self._ring_timeout)
         if overdue:
-            log.info("publisher: %d doorbells rung again", len(overdue))
-            await self._ring(overdue)
+            log.info("publisher: %d dispatch messages published again", len(overdue))
+            await self._publish(overdue)
         return len(overdue)
 
     def _until_room(self, job_type: str, *, claimed: bool) -> float:
-        """Seconds until a type without room may have some. What nobody claims is looked at less and less often."""
+        """Seconds until a type without room may have some. What no worker claims is looked at less and less often."""
         if (blocked_until := self._blocked.get(job_type)) is not None:
             return max(BACKLOG_PAUSE[0], blocked_until - time.monotonic())
         self._pause = BACKLOG_PAUSE[0] if claimed else min(self._pause * 2, BACKLOG_PAUSE[1])
         return self._pause
 
-    async def _take(self, statement: str, *args: object) -> list[Doorbell]:
+    async def _take_unlimited(self, job_type: str, room: int) -> list[Doorbell]:
         async with self._term.transaction() as connection:
-            return _doorbells(await connection.fetch(sql(statement), *args))
+            return await messages.take_unpublished(connection, job_type, room, self._ring_timeout)
 
     async def _take_limited(self, job_type: str, room: int) -> tuple[list[Doorbell], int, float]:
-        """What the bucket of the type pays for: the doorbells, how many could have been, and seconds until the next token."""
+        """What the bucket of the type pays for: the messages, how many could have been, and seconds until the next token."""
         async with self._term.transaction() as connection:
-            bucket = await connection.fetchrow(sql("rate_limits/tokens"), job_type)
+            bucket = await buckets.lock_bucket(connection, job_type)
             if bucket is None:
                 return [], 0, 0.0
-            tokens: float = bucket["tokens"]
-            # No more unanswered ones than `count`, so that workers that come back do not start a heap of them at once.
-            places = max(0, bucket["count"] - bucket["unanswered"])
-            room = min(room, int(tokens), places)
-            rows = await connection.fetch(sql("dispatch/take_unpublished"), job_type, room, self._ring_timeout) if room else []
-            if rows:
-                tokens -= len(rows)
-                await connection.execute(sql("rate_limits/spend"), job_type, tokens, bucket["at"])
-        pause = LIMIT_PAUSE if places else BACKLOG_PAUSE[0]
-        return _doorbells(rows), room, max(pause, (1.0 - tokens) * bucket["seconds_each"])
+            room = min(room, int(bucket.tokens), bucket.places)
+            taken = await messages.take_unpublished(connection, job_type, room, self._ring_timeout)
+            if taken:
+                await buckets.spend(connection, job_type, bucket, len(taken))
+        pause = LIMIT_PAUSE if bucket.places else BACKLOG_PAUSE[0]
+        return taken, room, max(pause, (1.0 - bucket.tokens + len(taken)) * bucket.seconds_each)
 
     async def _take_keyed(self, job_type: str, room: int) -> tuple[list[Doorbell], bool, float | None]:
         """What the buckets of a type's values pay for, and its own if it has one.
 
         Returns:
-            The doorbells, whether there is more to do at once, and seconds until the next in line may go; None when nobody is.
+            The messages, whether there is more to do at once, and seconds until the next of the queues may go; None when
+            none waits.
         """
         async with self._term.transaction() as connection:
-            path = await connection.fetchval(sql("key_limits/lock_path"), job_type)
+            path = await queues.lock_path(connection, job_type)
             if path is None:
                 return [], True, None
-            lined = await connection.fetchval(sql("key_limits/enqueue"), job_type, path, BATCH)
-            whole = await connection.fetchrow(sql("rate_limits/tokens"), job_type)
-            allowed = room if whole is None else min(room, int(whole["tokens"]), max(0, whole["count"] - whole["unanswered"]))
-            rows: list[asyncpg.Record] = []
-            if allowed:
-                rows += await connection.fetch(sql("key_limits/take_paid"), job_type, allowed, self._ring_timeout)
-            if len(rows) < allowed:
-                rows += await connection.fetch(sql("key_limits/take"), job_type, allowed - len(rows), self._ring_timeout)
-            if whole is not None and rows:
-                await connection.execute(sql("rate_limits/spend"), job_type, whole["tokens"] - len(rows), whole["at"])
-            seconds: float | None = await connection.fetchval(sql("key_limits/next_ready"), job_type)
-        more = lined == BATCH or len(rows) == room
-        if whole is not None and len(rows) == allowed < room:
+            enqueued = await queues.enqueue(connection, job_type, path, BATCH)
+            whole = await buckets.lock_bucket(connection, job_type)
+            allowed = room if whole is None else min(room, int(whole.tokens), whole.places)
+            taken = await queues.take(connection, job_type, allowed, self._ring_timeout)
+            if whole is not None and taken:
+                await buckets.spend(connection, job_type, whole, len(taken))
+            seconds = await queues.next_ready(connection, job_type)
+        more = enqueued == BATCH or len(taken) == room
+        if whole is not None and len(taken) == allowed < room:
             # The values wait for the type's own bucket.
-            pause = max(BACKLOG_PAUSE[0], (1.0 - whole["tokens"] + len(rows)) * whole["seconds_each"])
-            return _doorbells(rows), more, max(pause, seconds or 0.0)
-        return _doorbells(rows), more or (seconds is not None and seconds <= 0), seconds
+            pause = max(BACKLOG_PAUSE[0], (1.0 - whole.tokens + len(taken)) * whole.seconds_each)
+            return taken, more, max(pause, seconds or 0.0)
+        return taken, more or (seconds is not None and seconds <= 0), seconds
 
-    async def _ring(self, doorbells: Sequence[Doorbell]) -> None:
+    async def _publish(self, doorbells: Sequence[Doorbell]) -> None:
         if not doorbells:
             return
         outcomes = await self._broker.publish(doorbells)
@@ -236,17 +212,12 @@ class Publisher:
         for job_type in unroutable:
             self._blocked[job_type] = time.monotonic() + self._unroutable_retry
         if len(failed) > len([o for o in outcomes if o is Published.UNROUTABLE]):
-            log.warning("publisher: the broker did not confirm some doorbells; they are rung again")
+            log.warning("publisher: the broker did not confirm some dispatch messages; they are published again")
         try:
-            unrung = await self._term.database.fetch("dispatch/mark_unpublished", [d.occurrence for d in failed])
-            if refunds := Counter(row["type"] for row in unrung if row["type"] in self._limited):
-                await self._term.database.execute("rate_limits/refund", *columns(sorted(refunds.items()), 2))
+            types = await messages.mark_unpublished(self._term.database, [d.occurrence for d in failed])
+            if refunds := Counter(job_type for job_type in types if job_type in self._limited):
+                await buckets.refund(self._term.database, refunds)
         except Exception as error:
-            log.warning("publisher: %d doorbells wait for the ring timeout (%s: %s)", len(failed), type(error).__name__, error)
-
-
-def _doorbells(rows: Sequence[asyncpg.Record]) -> list[Doorbell]:
-    return [
-        Doorbell(occurrence=r["id"], attempt=r["attempt"] + 1, type=r["type"])
-        for r in sorted(rows, key=lambda r: (-int(r["priority"]), int(r["id"])))
-    ]
+            log.warning(
+                "publisher: %d dispatch messages wait for the ring timeout (%s: %s)", len(failed), type(error).__name__, error
+            )

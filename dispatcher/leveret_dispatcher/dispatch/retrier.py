@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from leveret_core.store.database import sql
+from leveret_core.store.attempts.retries import admit_retries, next_retry
 from leveret_dispatcher.leadership.term import Term
 
 BATCH = 1_000
@@ -25,10 +25,10 @@ class Retrier:
     async def run_once(self) -> float | None:
         """Handle one batch; returns the seconds until the next retry, None when none waits."""
         async with self._term.transaction() as connection:
-            rows = await connection.fetch(sql("attempts/retry_due"), BATCH)
-        if rows:
-            self._changed([row["id"] for row in rows])
-        if len(rows) == BATCH:
+            due = await admit_retries(connection, BATCH)
+        if due:
+            self._changed(due)
+        if len(due) == BATCH:
             return 0.0
-        seconds: float | None = await self._term.database.fetchval("attempts/next_retry")
+        seconds = await next_retry(self._term.database)
         return None if seconds is None else max(seconds, 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
@@ -27,13 +27,14 @@ from leveret_core.messages import (
 from leveret_core.messages.event_batch import BadEvent, GoodEvent, UnknownVersion, as_bad, read_events
 from leveret_core.policy import DEFAULT_SNOOZES
 from leveret_core.settings import Settings
-from leveret_core.store.database import Connection, Database, columns, sql
-from leveret_core.store.errors import is_data_error
-from leveret_core.store.slots.release import release
+from leveret_core.store.attempts.ends import MAY_FAIL, Ending, Settled, Success, jobs_that_succeeded, settle, succeed
+from leveret_core.store.attempts.reports import LogLine, Report, insert_logs, note_checkpoints, note_progress
+from leveret_core.store.database import Database
+from leveret_core.store.errors import apply_apart
+from leveret_core.store.jobs import failures
+from leveret_core.store.slots.release import lock_jobs_of
 from leveret_core.text import clean_text
-from leveret_dispatcher.ends import failures
-from leveret_dispatcher.ends.quarantine import DeadEvent, SetAside
-from leveret_dispatcher.ends.settlement import MAY_FAIL, Ending, Settled, settle
+from leveret_dispatcher.ends.quarantine import DeadEvent, Quarantine
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +66,17 @@ class Ingestor:
         hints: told what changed.
 
     Attributes:
-        set_aside: keeps what cannot be applied.
+        quarantine: keeps what cannot be applied.
     """
 
     def __init__(self, settings: Settings, database: Database, hints: Hints) -> None:
-        self.set_aside = SetAside(database)
+        self.quarantine = Quarantine(database)
         self._settings = settings
         self._db = database
         self._hints = hints
 
     async def ingest(self, batch: Sequence[EventMessage]) -> None:
-        """Commit the events of `batch`, then acknowledge its messages. What cannot be applied is set aside with its bytes.
+        """Commit the events of `batch`, then acknowledge its messages. What cannot be applied is quarantined with its bytes.
 
         Raises:
             Exception: Postgres is away, or anything else but the data of an event is at fault; nothing was acknowledged: call
@@ -99,52 +100,47 @@ class Ingestor:
                     bad.append((events.worker, as_bad(good, problem)))
                 else:
                     items.append(_Item(events.worker, good))
-        bad.extend(await self._apply_or_split(items))
+        bad.extend(await self._apply_all(items))
         await self._refuse(bad)
-        await self.set_aside.keep(dead)
+        await self.quarantine.keep(dead)
         reach("after_ingest_commit")
         for message in batch:
             await message.ack()
 
-    async def _apply_or_split(self, items: Sequence[_Item]) -> list[tuple[uuid.UUID, BadEvent]]:
+    async def _apply_all(self, items: Sequence[_Item]) -> list[tuple[uuid.UUID, BadEvent]]:
         """Apply all `items` but those whose data Postgres refuses, which are returned."""
-        if not items:
-            return []
-        try:
-            await self._apply(items)
-        except Exception as error:
-            if not is_data_error(error):
-                raise
-            if len(items) == 1:
-                return [(items[0].worker, as_bad(items[0].good, f"{type(error).__name__}: {error}"))]
-            middle = len(items) // 2
-            return [*await self._apply_or_split(items[:middle]), *await self._apply_or_split(items[middle:])]
-        return []
+
+        async def apply(some: Sequence[_Item]) -> list[tuple[uuid.UUID, BadEvent] | None]:
+            await self._apply(some)
+            return [None] * len(some)
+
+        def refuse(item: _Item, error: Exception) -> tuple[uuid.UUID, BadEvent]:
+            return item.worker, as_bad(item.good, f"{type(error).__name__}: {error}")
+
+        found = await apply_apart(items, apply, refuse) if items else []
+        return [each for each in found if each is not None]
 
     async def _refuse(self, bad: Sequence[tuple[uuid.UUID, BadEvent]]) -> None:
         """Keep events that are wrong. Those that were to end their attempts end them all the same."""
         for _, one in bad:
             if one.ends and one.occurrence is not None and one.attempt is not None and one.token is not None:
                 await self._end(_bad_end(one.occurrence, one.attempt, one.token, one))
-        await self.set_aside.keep(
+        await self.quarantine.keep(
             [DeadEvent(one.kind, one.reason, one.raw, worker, one.occurrence, one.attempt) for worker, one in bad]
         )
 
     async def _end(self, ending: Ending) -> None:
-        try:
+        async def apply(endings: Sequence[Ending]) -> list[Settled]:
             async with self._db.transaction() as connection:
-                settled = await settle(connection, [ending])
-        except Exception as error:
-            if not is_data_error(error):
-                raise
-            log.error(
-                "ingestor: occurrence %d, attempt %s cannot be ended: %s",
-                ending.occurrence,
-                ending.claim and ending.claim[0],
-                error,
-            )
-            return
-        self._tell(settled)
+                return [await settle(connection, endings)]
+
+        def refuse(one: Ending, error: Exception) -> Settled:
+            attempt = one.claim and one.claim[0]
+            log.error("ingestor: occurrence %d, attempt %s cannot be ended: %s", one.occurrence, attempt, error)
+            return Settled()
+
+        for settled in await apply_apart([ending], apply, refuse):
+            self._tell(settled)
 
     def _over_limit(self, event: Event) -> str:
         if isinstance(event, Finished) and len(event.result) > self._settings.result_limit:
@@ -161,25 +157,21 @@ class Ingestor:
         progress = {(i.event.occurrence, i.event.token): i.event for i in items if isinstance(i.event, Progress)}
         saved = {(i.event.occurrence, i.event.token): i.event for i in items if isinstance(i.event, Checkpoint)}
         logs = [(i.worker, i.event) for i in items if isinstance(i.event, Log) and i.event.seq <= self._settings.log_limit * 2]
-        may_fail = sorted({e.occurrence for e in others if e.outcome in MAY_FAIL})
+        may_fail = {e.occurrence for e in others if e.outcome in MAY_FAIL}
         settled, recovered = Settled(), set[int]()
         locked = set[int]()
         async with self._db.transaction() as connection:
             if finished:
                 # All jobs at once and in order, before any occurrence is touched.
-                rows = await connection.fetch(sql("slots/lock_jobs"), sorted({e.occurrence for e in finished}), may_fail)
-                locked = {row["id"] for row in rows}
-            if progress:
-                await connection.execute(sql("attempts/progress"), *_progress_columns(list(progress.values())))
-            if saved:
-                await connection.execute(sql("attempts/checkpoint"), *_checkpoint_columns(list(saved.values())))
+                locked = await lock_jobs_of(connection, {e.occurrence for e in finished}, may_fail)
+            await note_progress(connection, [_progress(each) for each in progress.values()])
+            await note_checkpoints(connection, [_checkpoint(each) for each in saved.values()])
             if succeeded:
-                settled, recovered = await self._succeed(connection, succeeded, locked)
+                settled, recovered = await succeed(connection, [_success(each) for each in succeeded], locked)
             if others:
                 more = await settle(connection, [self._ending(event) for event in others], recovered)
                 settled = Settled(settled.changed + more.changed, settled.wake or more.wake, more.jobs)
-            if logs:
-                await connection.execute(sql("attempts/insert_logs"), *_log_columns(logs))
+            await insert_logs(connection, [_log_line(*each) for each in logs])
             reach("before_ingest_commit")
         known = {e.occurrence for e in succeeded}.difference(settled.changed)
         reported = {occurrence for occurrence, _ in (*progress, *saved)}
@@ -189,21 +181,9 @@ class Ingestor:
             self._hints.send(Hint("logs", tuple({event.occurrence for _, event in logs})))
         if known:
             # A batch that comes again may be one whose end was committed and this was not.
-            recovered.update(row["job_id"] for row in await self._db.fetch("jobs/succeeded", sorted(known)))
+            recovered |= await jobs_that_succeeded(self._db, known)
         if cleared := await failures.forget(self._db, recovered):
             self._hints.send(Hint("jobs", tuple(cleared)))
-
-    async def _succeed(
-        self, connection: Connection, events: Sequence[Finished], locked: Collection[int]
-    ) -> tuple[Settled, set[int]]:
-        rows = [
-            (e.occurrence, e.attempt, uuid.UUID(e.token), e.seq, _duration(e), bytes(e.result).decode())
-            for e in sorted(events, key=lambda e: e.occurrence)
-        ]
-        done = await connection.fetch(sql("attempts/finish_succeeded"), *columns(rows, 6))
-        ids = [row["id"] for row in done]
-        promoted = await release(connection, ids, locked)
-        return Settled([*ids, *promoted], bool(promoted)), {row["job_id"] for row in done if row["backfill_id"] is None}
 
     def _ending(self, event: Finished) -> Ending:
         error = event.error
@@ -259,41 +239,31 @@ def _error_json(kind: str, message: str, traceback: str = "") -> str:
     return msgspec.json.encode(body).decode()
 
 
-def _progress_columns(events: Sequence[Progress]) -> list[list[object]]:
-    rows = [
-        (
-            e.occurrence,
-            e.attempt,
-            uuid.UUID(e.token),
-            e.seq,
-            msgspec.json.encode({"fraction": min(1.0, max(0.0, e.fraction)), "message": clean_text(e.message[:500])}).decode(),
-        )
-        for e in sorted(events, key=lambda e: e.occurrence)
-    ]
-    return columns(rows, 5)
+def _success(event: Finished) -> Success:
+    result = bytes(event.result).decode()
+    return Success(event.occurrence, event.attempt, uuid.UUID(event.token), event.seq, _duration(event), result)
 
 
-def _checkpoint_columns(events: Sequence[Checkpoint]) -> list[list[object]]:
-    rows = [
-        (e.occurrence, e.attempt, uuid.UUID(e.token), e.seq, bytes(e.data).decode())
-        for e in sorted(events, key=lambda e: e.occurrence)
-    ]
-    return columns(rows, 5)
+def _progress(event: Progress) -> Report:
+    body = {"fraction": min(1.0, max(0.0, event.fraction)), "message": clean_text(event.message[:500])}
+    text = msgspec.json.encode(body).decode()
+    return Report(event.occurrence, event.attempt, uuid.UUID(event.token), event.seq, text)
 
 
-def _log_columns(logs: Sequence[tuple[uuid.UUID, Log]]) -> list[list[object]]:
-    rows = [
-        (
-            e.occurrence,
-            e.attempt,
-            worker,
-            e.seq,
-            e.at.astimezone(UTC),
-            e.level,
-            clean_text(e.message[:MAX_LOG_MESSAGE]),
-            None if e.fields is None else encode(e.fields).decode(),
-            uuid.UUID(e.token),
-        )
-        for worker, e in logs
-    ]
-    return columns(rows, 9)
+def _checkpoint(event: Checkpoint) -> Report:
+    text = bytes(event.data).decode()
+    return Report(event.occurrence, event.attempt, uuid.UUID(event.token), event.seq, text)
+
+
+def _log_line(worker: uuid.UUID, event: Log) -> LogLine:
+    return LogLine(
+        event.occurrence,
+        event.attempt,
+        worker,
+        event.seq,
+        event.at.astimezone(UTC),
+        event.level,
+        clean_text(event.message[:MAX_LOG_MESSAGE]),
+        None if event.fields is None else encode(event.fields).decode(),
+        uuid.UUID(event.token),
+    )

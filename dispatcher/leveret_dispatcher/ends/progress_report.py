@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
-from leveret_core.cancellation import heed_cancellation
+from leveret_core.store.clock.now import read_clock
 from leveret_core.store.database import Database
-from leveret_core.store.errors import is_unavailable
-
-log = logging.getLogger(__name__)
+from leveret_core.store.ingestors.progress import note_current
+from leveret_dispatcher.loops import repeat
 
 
 class ProgressReport:
@@ -32,21 +29,12 @@ class ProgressReport:
 
     async def run(self) -> None:
         """Report until cancelled."""
-        while True:
-            try:
-                await self.run_once()
-            except Exception as error:
-                if is_unavailable(error):
-                    log.debug("how far events have been read could not be said: %s", error)
-                else:
-                    log.exception("how far events have been read could not be said")
-            heed_cancellation()
-            await asyncio.sleep(self._interval)
+        await repeat("report of events", self.run_once, self._interval)
 
     async def run_once(self) -> None:
         """Report once."""
         # The clock first: what arrives between these two lines is newer than what is said.
-        now = await self._db.fetchval("jobs/clock")
+        now = await read_clock(self._db)
         behind = self._behind()
         if behind is not None:
-            await self._db.execute("ingestors/current", self._id, now - timedelta(seconds=behind))
+            await note_current(self._db, self._id, now - timedelta(seconds=behind))

@@ -1,4 +1,4 @@
-"""Keeps what workers sent and nobody can apply: its bytes, whose they are and what is wrong with them, and says so."""
+"""Keeps what workers sent and cannot be applied: its bytes, whose they are and what is wrong with them, and says so."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from leveret_core.messages.fields import one_line
-from leveret_core.store.database import Database, columns
-from leveret_core.store.errors import is_data_error
+from leveret_core.store.database import Database
+from leveret_core.store.dead_events.quarantine import DeadRow, keep_dead_events
+from leveret_core.store.errors import apply_apart
 from leveret_core.text import clean_text
 
 log = logging.getLogger(__name__)
@@ -52,14 +53,14 @@ class DeadEvent:
     attempt: int | None = None
 
 
-class SetAside:
+class Quarantine:
     """The place of dead events.
 
     Args:
         database: where they are kept.
 
     Attributes:
-        counts: how many were set aside since the start, by kind.
+        counts: how many came here since the start, by kind.
     """
 
     def __init__(self, database: Database) -> None:
@@ -78,20 +79,17 @@ class SetAside:
             self._tell(one, names.get(one.worker, ""))
 
     async def _keep(self, dead: Sequence[DeadEvent]) -> dict[uuid.UUID | None, str]:
-        try:
-            rows = await self._db.fetch("dead_events/keep", *columns([_row(one) for one in dead], 8), MAX_OF_WORKER)
-        except Exception as error:
-            if not is_data_error(error):
-                raise
-            if len(dead) == 1:
-                size, digest = len(dead[0].body), _digest(dead[0]).hex()
-                log.error("ingestor: %d bytes (sha256 %s) cannot even be set aside: %s", size, digest, error)
-                return {}
-            names: dict[uuid.UUID | None, str] = {}
-            for one in dead:
-                names |= await self._keep([one])
-            return names
-        return {row["id"]: row["name"] for row in rows}
+        async def keep(some: Sequence[DeadEvent]) -> list[dict[uuid.UUID | None, str]]:
+            return [await keep_dead_events(self._db, [_row(one) for one in some], MAX_OF_WORKER)]
+
+        def refuse(one: DeadEvent, error: Exception) -> dict[uuid.UUID | None, str]:
+            log.error("ingestor: %d bytes (sha256 %s) cannot even be kept: %s", len(one.body), _digest(one).hex(), error)
+            return {}
+
+        names: dict[uuid.UUID | None, str] = {}
+        for found in await apply_apart(dead, keep, refuse):
+            names |= found
+        return names
 
     def _tell(self, dead: DeadEvent, name: str) -> None:
         now = time.monotonic()
@@ -103,7 +101,7 @@ class SetAside:
         self._told[dead.worker] = now + TELL_INTERVAL
         more = self._untold.pop(dead.worker, 0)
         log.warning(
-            "ingestor: an event of worker %s (%s), occurrence %s, attempt %s is set aside (%s): %s%s",
+            "ingestor: an event of worker %s (%s), occurrence %s, attempt %s is quarantined (%s): %s%s",
             one_line(name) or "unknown",
             dead.worker or "no id",
             dead.occurrence or "unknown",
@@ -114,8 +112,8 @@ class SetAside:
         )
 
 
-def _row(dead: DeadEvent) -> tuple[object, ...]:
-    return (
+def _row(dead: DeadEvent) -> DeadRow:
+    return DeadRow(
         dead.kind,
         clean_text(dead.reason[:MAX_REASON]),
         dead.body[:MAX_BODY],

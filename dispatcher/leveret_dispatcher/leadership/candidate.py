@@ -15,9 +15,10 @@ from leveret_core.failpoints import reach
 from leveret_core.hints import Hint, Hints
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
+from leveret_core.store.term import fence
 from leveret_core.supervision import end_tasks
 from leveret_dispatcher.leadership.lock import LockUnknown, RedisLock
-from leveret_dispatcher.leadership.term import NAME, Term, boottime
+from leveret_dispatcher.leadership.term import Term, boottime
 from leveret_dispatcher.leadership.watchdog import Watchdog, end_process
 
 log = logging.getLogger(__name__)
@@ -89,14 +90,14 @@ class Candidate:
         asked = boottime()
         settings = self._settings
         try:
-            statement = "term/raise_epoch" if await self._lock.acquire() else None
+            if not await self._lock.acquire():
+                return None
+            lock_known = True
         except LockUnknown:
-            statement = "term/raise_epoch_if_expired"
-        if statement is None:
-            return None
+            lock_known = False
         try:
-            epoch = await self._database.fetchval(
-                statement, NAME, self._holder, self._holder_name, settings.lock_ttl, timeout=5
+            epoch = await fence.raise_epoch(
+                self._database, self._holder, self._holder_name, settings.lock_ttl, if_expired=not lock_known
             )
         except Exception as error:
             heed_cancellation()
@@ -181,17 +182,16 @@ class Candidate:
         try:
             # A Postgres that is slow to answer must not cost the renewal of the lock.
             async with asyncio.timeout(ttl / 3):
-                epoch = await self._database.fetchval("term/renew", NAME, term.epoch, ttl, term.behind)
+                return await fence.renew_lease(self._database, term.epoch, ttl, term.behind)
         except Exception as error:
             heed_cancellation()
             log.warning("term: the lease was not renewed (%s: %s)", type(error).__name__, error)
             return None
-        return epoch is not None
 
     async def _resign(self, term: Term) -> None:
         try:
             async with asyncio.timeout(RESIGN_TIMEOUT):
-                await self._database.execute("term/resign", NAME, term.epoch)
+                await fence.resign(self._database, term.epoch)
         except Exception as error:
             log.debug("term: the lease is left to expire: %r", error)
         await self._give_back()

@@ -7,10 +7,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from leveret_core.errors import TermOver
-from leveret_core.store.database import Connection, Database, sql
+from leveret_core.store.database import Connection, Database
+from leveret_core.store.term import fence
 from leveret_core.supervision import Steps
-
-NAME = "dispatcher"
 
 
 def boottime() -> float:
@@ -84,6 +83,6 @@ class Term:
         """
         self.check()
         async with self.database.transaction() as connection:
-            if await connection.fetchval(sql("term/fence"), NAME, self.epoch, timeout=5) is None:
+            if not await fence.share_epoch(connection, self.epoch):
                 raise TermOver(f"epoch {self.epoch} is over: another dispatcher holds the term")
             yield connection

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from leveret_core.failpoints import reach
 from leveret_core.messages import Doorbell
 from leveret_core.store.occurrences.creation import Created
-from leveret_core.store.planned.admission import admit_due
+from leveret_core.store.planned.admission import admit_due, next_due
 from leveret_dispatcher.leadership.term import Term
 
 log = logging.getLogger(__name__)
@@ -17,13 +17,13 @@ BUSY_RETRY = (0.01, 1.0)
 """Seconds until the next look when the jobs of due runs were locked by other transactions: at first, and at most."""
 
 
-class Promoter:
+class Admitter:
     """Puts due runs under the policy of their jobs.
 
     Args:
         term: whose epoch fences every transaction.
         batch: runs admitted in one transaction, at most.
-        ring_timeout: seconds after which the sweeper rings a doorbell that this promoter was going to ring.
+        ring_timeout: seconds after which the sweeper rings a doorbell that this admitter was going to ring.
         room: how many more doorbells of a type the broker should get.
         ring: takes the doorbells of what was committed, without waiting.
         changed: takes what was admitted.
@@ -49,22 +49,22 @@ class Promoter:
 
     async def run_once(self) -> float | None:
         """Handle one batch; returns the seconds until the next run is due, None when none is planned."""
-        seconds: float | None = await self._term.database.fetchval("planned/next_due")
+        seconds = await next_due(self._term.database)
         if seconds is None or seconds > 0:
             return seconds
         async with self._term.transaction() as connection:
             admitted = await admit_due(
                 connection, limit=self._batch, epoch=self._term.epoch, publish_in=self._ring_timeout, room=self._room
             )
-            reach("in_promote_tx")
+            reach("in_admit_tx")
         if not admitted:
             pause, self._busy = self._busy, min(self._busy * 2, BUSY_RETRY[1])
             return pause
         self._busy = BUSY_RETRY[0]
-        reach("after_promote_commit")
+        reach("after_admit_commit")
         if doorbells := [Doorbell(occurrence=run.id, attempt=1, type=run.type) for run in admitted if run.published]:
             self._ring(doorbells)
-        log.debug("promoter: %d runs admitted", len(admitted))
+        log.debug("admitter: %d runs admitted", len(admitted))
         self._changed(admitted)
         # Either more are due, or the next look tells when.
         return 0.0

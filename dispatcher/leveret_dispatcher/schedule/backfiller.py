@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import asyncpg
-
-from leveret_core.concurrency import Limits
 from leveret_core.failpoints import reach
-from leveret_core.store.database import Connection, sql
+from leveret_core.store.backfills import steps
+from leveret_core.store.backfills.steps import BackfillStep
+from leveret_core.store.database import Connection
 from leveret_core.store.occurrences.creation import Created, Planned, create
 from leveret_core.store.slots.load import load_queue_of_each
 from leveret_core.triggers import TriggerError, fire_times_between, load_json
@@ -25,7 +24,6 @@ SCAN = 500
 """Fire times looked at in one transaction, at most."""
 PRIORITY = 0
 """Of a backlog of one type, what is due now goes before what is made up for."""
-_UNBOUNDED = 2**31
 _TICK = timedelta(microseconds=1)
 
 
@@ -78,7 +76,7 @@ class _Step:
 class Backfiller:
     """Works off running backfills, side by side.
 
-    A backfill never holds up the schedule of its job: its occurrences have a line and places of their own, at most `ahead`
+    A backfill never holds up the schedule of its job: its occurrences have a queue and slots of their own, at most `ahead`
     of them have not begun, and a fire time that the schedule has yet to handle is left to it.
 
     Args:
@@ -104,11 +102,11 @@ class Backfiller:
 
     async def run_once(self) -> float | None:
         """Take each running backfill a step further; returns the seconds until the next look, None when none runs."""
-        rows = await self._term.database.fetch("backfills/running")
+        running = await steps.running_backfills(self._term.database)
         moved = False
-        for row in rows:
-            moved |= await self._step(row["id"])
-        if not rows:
+        for backfill_id in running:
+            moved |= await self._step(backfill_id)
+        if not running:
             return None
         pause, self._pause = PAUSES[0], PAUSES[0]
         if not moved:
@@ -118,20 +116,20 @@ class Backfiller:
     async def _step(self, backfill_id: int) -> bool:
         """One transaction for one backfill; returns whether it came any further."""
         async with self._term.transaction() as connection:
-            row = await connection.fetchrow(sql("backfills/take"), backfill_id)
+            row = await steps.lock_backfill(connection, backfill_id)
             if row is None:
-                # Somebody else has its job just now: it is looked at again soon.
+                # Another transaction holds its job just now: it is looked at again soon.
                 return True
             step = await self._advance(connection, row)
             reach("in_backfill_tx")
         if step.created:
             self._changed(step.created)
         if step.over:
-            self._finished(backfill_id, row["job_id"])
+            self._finished(backfill_id, row.job_id)
         return step.moved
 
-    async def _advance(self, connection: Connection, row: asyncpg.Record) -> _Step:
-        if row["deleted"]:
+    async def _advance(self, connection: Connection, row: BackfillStep) -> _Step:
+        if row.deleted:
             return await self._finish(connection, row, "cancelled", "job deleted")
         try:
             stretch = await self._next(connection, row)
@@ -140,54 +138,50 @@ class Backfiller:
             return await self._finish(connection, row, "cancelled", f"its trigger cannot be evaluated: {error}")
         created = await self._create(connection, row, stretch.create)
         if stretch.create or stretch.existing:
-            await connection.execute(sql("backfills/advance"), row["id"], stretch.reached, len(created), stretch.existing)
+            await steps.advance(connection, row.id, stretch.reached, created=len(created), existing=stretch.existing)
             return _Step(created, moved=True)
-        if stretch.ended and not row["live"]:
+        if stretch.ended and not row.live:
             return await self._finish(connection, row, "completed", None)
         return _Step([])
 
-    async def _next(self, connection: Connection, row: asyncpg.Record) -> Stretch:
-        reached: datetime = row["reached"] or row["start_at"] - _TICK
-        room = self._ahead - row["ahead"]
+    async def _next(self, connection: Connection, row: BackfillStep) -> Stretch:
+        reached: datetime = row.reached or row.start_at - _TICK
+        room = self._ahead - row.ahead
         if room <= 0:
             return Stretch([], 0, reached, ended=False)
-        until: datetime = row["end_at"]
-        if row["next_fire_at"] is not None:
-            until = min(until, row["next_fire_at"] - _TICK)
-        times = fire_times_between(load_json(row["trigger"]), reached, until, SCAN)
-        occupied = {
-            r["scheduled_for"]: r["did_not_run"]
-            for r in await connection.fetch(sql("backfills/occupied"), row["job_id"], times)
-        }
+        until: datetime = row.end_at
+        if row.next_fire_at is not None:
+            until = min(until, row.next_fire_at - _TICK)
+        times = fire_times_between(load_json(row.trigger), reached, until, SCAN)
+        occupied = await steps.occupied_times(connection, row.job_id, times)
         taken = {time for time, did_not_run in occupied.items() if not did_not_run}
         recorded = occupied.keys() - taken
-        last = until == row["end_at"] and len(times) < SCAN
+        last = until == row.end_at and len(times) < SCAN
         while True:
             stretch = next_stretch(times, taken, room, reached=reached, last=last)
             in_the_way = recorded.intersection(stretch.create)
             if not in_the_way:
                 return stretch
-            moved = await connection.fetch(sql("backfills/shift_missed_records"), row["job_id"], sorted(in_the_way))
+            free = await steps.shift_missed_records(connection, row.job_id, in_the_way)
             recorded -= in_the_way
-            taken |= in_the_way.difference(r["scheduled_for"] for r in moved)
+            taken |= in_the_way - free
 
-    async def _create(self, connection: Connection, row: asyncpg.Record, times: Sequence[datetime]) -> list[Created]:
+    async def _create(self, connection: Connection, row: BackfillStep, times: Sequence[datetime]) -> list[Created]:
         planned = [
             Planned(
-                job_id=row["job_id"],
+                job_id=row.job_id,
                 scheduled_for=time,
                 origin="backfill",
-                payload=row["payload"],
+                payload=row.payload,
                 priority=PRIORITY,
-                backfill_id=row["id"],
+                backfill_id=row.id,
             )
             for time in times
         ]
-        limits = Limits(row["concurrency"], row["max_concurrent"], _UNBOUNDED, row["line"])
-        loads = await load_queue_of_each(connection, {row["job_id"]: limits})
+        loads = await load_queue_of_each(connection, {row.job_id: row.limits})
         return await create(connection, planned, loads, self._term.epoch)
 
-    async def _finish(self, connection: Connection, row: asyncpg.Record, state: str, reason: str | None) -> _Step:
-        await connection.execute(sql("backfills/finish"), row["id"], state, reason)
-        log.info("backfill %d of job %d is %s", row["id"], row["job_id"], state)
+    async def _finish(self, connection: Connection, row: BackfillStep, state: str, reason: str | None) -> _Step:
+        await steps.finish(connection, row.id, state, reason)
+        log.info("backfill %d of job %d is %s", row.id, row.job_id, state)
         return _Step([], over=True)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
-
-from leveret_core.store.database import Connection, columns, sql
+from leveret_core.store.clock import mend
+from leveret_core.store.clock.mend import ScheduledJob
 from leveret_core.triggers import TriggerError, fire_times_between, load_json, next_fire_time
 from leveret_dispatcher.leadership.term import Term
 
@@ -29,7 +28,6 @@ SWEEP_EVERY = 12
 """Looks between two slices of the sweep that goes through all jobs, whether or not the clock was seen to go back."""
 
 _TICK = timedelta(microseconds=1)
-_MENDED = ("workers", "running", "retries", "messages", "planned", "limits", "key_limits")
 
 
 class ClockWatch:
@@ -38,7 +36,7 @@ class ClockWatch:
     Args:
         term: whose epoch fences every transaction.
         ring_timeout: seconds after which an unanswered doorbell is rung again for the first time.
-        changed: takes the ids of jobs that are due at another time now; wakes everybody who has something to do.
+        changed: takes the ids of jobs that are due at another time now; wakes all loops.
     """
 
     def __init__(self, term: Term, *, ring_timeout: float, changed: Callable[[Sequence[int]], None]) -> None:
@@ -51,7 +49,7 @@ class ClockWatch:
     async def run_once(self) -> bool:
         """Look once; returns whether the clock was found to have been set back."""
         async with self._term.transaction() as connection:
-            back: float | None = await connection.fetchval(sql("clock/look"))
+            back = await mend.look_at_clock(connection)
         set_back = back is not None and back > TOLERANCE
         if set_back:
             log.error("clock: the clock of Postgres was set back by %.0f s; what it wrote before is mended", back)
@@ -63,17 +61,16 @@ class ClockWatch:
 
     async def _mend(self, seconds: float) -> None:
         async with self._term.transaction() as connection:
-            await connection.execute(sql("clock/note_set_back"), seconds)
-        for what in _MENDED:
+            await mend.note_set_back(connection, seconds)
+        for what in mend.ALL_TIMES:
             try:
                 async with self._term.transaction() as connection:
-                    args = (self._ring_timeout,) if what == "messages" else ()
-                    tag = await connection.execute(sql(f"clock/mend_{what}"), *args, timeout=30)
-            except asyncpg.UniqueViolationError:
-                # Two runs for one microsecond: they begin when they were planned for.
-                log.warning("clock: some %s could not be mended", what)
+                    count = await mend.mend_times(connection, what, self._ring_timeout)
+            except mend.TimesCollide as error:
+                # They begin when they were planned for.
+                log.warning("clock: some times could not be mended: %s", error)
                 continue
-            if (count := int(tag.rpartition(" ")[2])) > 0:
+            if count:
                 log.warning("clock: %d %s had times of a clock that was ahead", count, what.replace("_", " "))
         after = await self._sweep(0)
         while after:
@@ -83,44 +80,28 @@ class ClockWatch:
 
     async def _sweep(self, after: int) -> int:
         """Look at the jobs behind an id; returns the last id looked at, 0 when there are no more."""
-        rows = await self._term.database.fetch("clock/jobs", after, SLICE)
-        wrong = {row["id"]: (row["next_fire_at"], ticks) for row in rows if (ticks := _passed_over(row))}
+        rows = await mend.scheduled_jobs(self._term.database, after, SLICE)
+        wrong = {row.id: (row.next_fire_at, ticks) for row in rows if (ticks := _passed_over(row))}
         if wrong:
             async with self._term.transaction() as connection:
-                moved = await _move(connection, wrong)
+                moved = await mend.move_jobs(connection, wrong)
             if moved:
-                names = ", ".join(row["name"] for row in moved[:10])
+                names = ", ".join(row.name for row in moved[:10])
                 log.error("clock: %d jobs were due later than their triggers say, and are due in time: %s", len(moved), names)
-                self._changed([row["id"] for row in moved])
-        return int(rows[-1]["id"]) if len(rows) == SLICE else 0
+                self._changed([row.id for row in moved])
+        return rows[-1].id if len(rows) == SLICE else 0
 
 
-def _passed_over(row: asyncpg.Record) -> list[datetime]:
+def _passed_over(row: ScheduledJob) -> list[datetime]:
     """Ticks from now on that come before the one at which the job is due: there should be none."""
-    last: datetime | None = row["next_fire_at"]
+    last: datetime | None = row.next_fire_at
     try:
-        trigger = load_json(row["trigger"])
-        first = next_fire_time(trigger, row["now"])
+        trigger = load_json(row.trigger)
+        first = next_fire_time(trigger, row.now)
         if first is None or (last is not None and first >= last):
             return []
         until = last - _TICK if last is not None else datetime.max.replace(tzinfo=UTC)
         return [first, *fire_times_between(trigger, first, until, CANDIDATES - 1)]
     except TriggerError:
-        # The scheduler sets it aside when it comes to it.
+        # The scheduler pauses the job when it comes to it.
         return []
-
-
-async def _move(connection: Connection, wrong: Mapping[int, tuple[datetime | None, list[datetime]]]) -> list[asyncpg.Record]:
-    await connection.execute(sql("slots/lock_other_jobs"), sorted(wrong))
-    candidates = [(id_, tick) for id_, (_, ticks) in wrong.items() for tick in ticks]
-    found = await connection.fetch(sql("clock/occupied"), *columns(candidates, 2))
-    missed = {(row["job_id"], row["scheduled_for"]): row["missed"] for row in found}
-    moves: list[tuple[int, datetime | None, datetime]] = []
-    for id_, (was, ticks) in wrong.items():
-        # Ticks that have run are over: an hour that comes again is passed over in silence.
-        due = next((tick for tick in ticks if missed.get((id_, tick), True)), None)
-        if due is not None:
-            moves.append((id_, was, due))
-    if recorded := [(id_, due) for id_, _, due in moves if (id_, due) in missed]:
-        await connection.execute(sql("clock/shift_missed_records"), *columns(recorded, 2))
-    return await connection.fetch(sql("clock/move_jobs"), *columns(moves, 3)) if moves else []

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import asyncpg
 
 from leveret_core.cancellation import heed_cancellation
-from leveret_core.store.errors import is_unavailable
+from leveret_dispatcher.loops import repeat
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +22,9 @@ CHECK = 15.0
 
 
 class CommitListener:
-    """Calls somebody whenever a transaction has committed that planned runs.
+    """Calls `heard` whenever a transaction has committed that planned runs.
 
-    A notification that is lost costs time only: the promoter also looks by itself.
+    A notification that is lost costs time only: the admitter also looks by itself.
 
     Args:
         url: of the database; behind a pooler that shares sessions nothing is heard.
@@ -37,17 +37,8 @@ class CommitListener:
 
     async def run(self) -> None:
         """Listen until cancelled, over any number of connections."""
-        while True:
-            try:
-                await self._listen()
-            except Exception as error:
-                heed_cancellation()
-                # Without it runs begin later, which is no reason to give up the term.
-                if is_unavailable(error):
-                    log.info("commit listener: the connection is lost (%s); opening another", error)
-                else:
-                    log.exception("commit listener: failed; trying again")
-            await asyncio.sleep(RETRY)
+        # Without it runs begin later, which is no reason to give up the term.
+        await repeat("commit listener", self._listen, RETRY)
 
     async def _listen(self) -> None:
         connection = await asyncpg.connect(
@@ -64,7 +55,7 @@ class CommitListener:
         connection.add_termination_listener(lost)
         try:
             await connection.add_listener(CHANNEL, committed)
-            # What was committed while nobody listened.
+            # What was committed before.
             self._heard()
             while not closed.is_set():
                 try:

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import asyncpg
-
-from leveret_core.concurrency import Limits, QueueLoad
+from leveret_core.concurrency import QueueLoad
 from leveret_core.failpoints import reach
 from leveret_core.messages import Doorbell
 from leveret_core.planning import CATCH_UP_LIMIT, ON_TIME, DueJob, Plan, plan
 from leveret_core.states import State
-from leveret_core.store.database import Connection, columns, sql
+from leveret_core.store.database import Connection
 from leveret_core.store.occurrences.creation import Created, Planned, create
+from leveret_core.store.schedule import ticks
+from leveret_core.store.schedule.ticks import Advance, DueRow, MoreMissed
 from leveret_core.store.slots.load import load_queue_of_each
 from leveret_core.triggers import Trigger, fire_delay, load_json
 from leveret_dispatcher.leadership.term import Term
@@ -45,14 +45,14 @@ MAX_PLANNED = 5_000
 
 @dataclass(frozen=True)
 class _Decision:
-    row: asyncpg.Record
+    row: DueRow
     trigger: Trigger
     plan: Plan
 
     @property
     def behind(self) -> bool:
         """Whether ticks are left that were due before now: the next step goes on with the same outage."""
-        return self.plan.next_fire_at is not None and self.plan.next_fire_at <= self.row["now"]
+        return self.plan.next_fire_at is not None and self.plan.next_fire_at <= self.row.now
 
 
 class Scheduler:
@@ -97,7 +97,7 @@ class Scheduler:
     async def run_once(self) -> float | None:
         """Handle one batch of due jobs; returns the seconds until the next is due, None when none is planned."""
         async with self._term.transaction() as connection:
-            rows = await connection.fetch(sql("schedule/due"), self._batch)
+            rows = await ticks.lock_due(connection, self._batch)
             self._notice_standstill(rows)
             created = await self._handle(connection, rows) if rows else []
         if created:
@@ -112,7 +112,7 @@ class Scheduler:
             return HELD_BACK_PAUSE
         if len(rows) == self._batch:
             return 0.0
-        seconds: float | None = await self._term.database.fetchval("schedule/next_due")
+        seconds = await ticks.next_due(self._term.database)
         if seconds is None:
             return None
         if rows or seconds > 0:
@@ -123,17 +123,16 @@ class Scheduler:
         pause, self._busy = self._busy, min(self._busy * 2, BUSY_RETRY[1])
         return pause
 
-    def _notice_standstill(self, rows: Sequence[asyncpg.Record]) -> None:
+    def _notice_standstill(self, rows: Sequence[DueRow]) -> None:
         self._held_back = False
-        in_time = not rows or rows[0]["now"] - rows[0]["next_fire_at"] <= STANDSTILL
+        in_time = not rows or rows[0].now - rows[0].next_fire_at <= STANDSTILL
         if self._in_time and not in_time:
             self._patient_until = time.monotonic() + self._patience
         self._in_time = in_time
 
-    async def _handle(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Created]:
+    async def _handle(self, connection: Connection, rows: Sequence[DueRow]) -> list[Created]:
         reach("before_create")
-        limits = {r["id"]: Limits(r["concurrency"], r["max_concurrent"], r["max_waiting"], r["key"]) for r in rows}
-        loads = await load_queue_of_each(connection, limits)
+        loads = await load_queue_of_each(connection, {row.id: row.limits for row in rows})
         decisions: list[_Decision] = []
         wanted, enough = 0, time.monotonic() + DECISION_TIME
         for row in rows:
@@ -141,16 +140,16 @@ class Scheduler:
                 # The others are still due, and come next.
                 break
             try:
-                if self._too_early(row, loads[row["id"]]):
+                if self._too_early(row, loads[row.id]):
                     self._held_back = True
                     continue
-                decisions.append(_decide(row, loads[row["id"]].together, self._catch_up_limit))
+                decisions.append(_decide(row, loads[row.id].together, self._catch_up_limit))
                 wanted += len(decisions[-1].plan.fire)
             except Exception as error:
                 # A trigger that cannot be evaluated was refused at the edge; should one slip through, it stops only itself.
-                log.exception("scheduler: job %d is set aside, its trigger cannot be evaluated", row["id"])
+                log.exception("scheduler: job %d is paused, its trigger cannot be evaluated", row.id)
                 reason = f"its trigger cannot be evaluated: {error}"
-                await connection.execute(sql("schedule/pause_invalid"), row["id"], reason)
+                await ticks.pause_invalid(connection, row.id, reason)
         added_to = await self._add_to_missed(connection, decisions)
         planned = self._planned(decisions, added_to)
         created = await create(connection, planned, loads, self._term.epoch)
@@ -158,42 +157,40 @@ class Scheduler:
         fired = Counter(c.job_id for c in created if c.state is not State.MISSED)
         missed = {c.job_id: c.id for c in created if c.state is State.MISSED}
         steps = [
-            (
-                d.row["id"],
+            Advance(
+                d.row.id,
                 d.plan.next_fire_at,
                 d.plan.fire[-1] if d.plan.fire else None,
-                fired[d.row["id"]],
-                missed.get(d.row["id"], d.row["missed_id"]) if d.behind else None,
+                fired[d.row.id],
+                missed.get(d.row.id, d.row.missed_id) if d.behind else None,
             )
             for d in decisions
         ]
-        await connection.execute(sql("schedule/advance"), *columns(steps, 5))
+        await ticks.advance(connection, steps)
         reach("in_create_tx")
         return created
 
     async def _add_to_missed(self, connection: Connection, decisions: Sequence[_Decision]) -> set[int]:
         """Add missed ticks to the record that this outage of their job has already; returns the ids of these jobs."""
-        rows = [
-            (d.row["missed_id"], d.plan.missed[0], d.plan.missed[2], self._too_late(d.row))
+        more = [
+            MoreMissed(d.row.missed_id, d.plan.missed[0], d.plan.missed[2], self._too_late(d.row))
             for d in decisions
-            if d.plan.missed and d.row["missed_id"] is not None
+            if d.plan.missed and d.row.missed_id is not None
         ]
-        if not rows:
-            return set()
-        return {row["job_id"] for row in await connection.fetch(sql("schedule/add_to_missed"), *columns(rows, 4))}
+        return await ticks.add_to_missed(connection, more)
 
-    def _too_early(self, row: asyncpg.Record, load: QueueLoad) -> bool:
+    def _too_early(self, row: DueRow, load: QueueLoad) -> bool:
         """Whether it would give way to what may have ended: after a standstill the ends of runs are heard of late, too."""
         return (
             load.limits.concurrency == "skip"
             and load.room == 0
-            and row["now"] - row["next_fire_at"] > STANDSTILL
+            and row.now - row.next_fire_at > STANDSTILL
             and time.monotonic() < self._patient_until
         )
 
-    def _too_late(self, row: asyncpg.Record) -> str:
-        catch_up = row["catch_up"]
-        newer = ", or gave way to newer ones" if row["concurrency"] == "skip" and catch_up != "none" else ""
+    def _too_late(self, row: DueRow) -> str:
+        catch_up = row.catch_up
+        newer = ", or gave way to newer ones" if row.concurrency == "skip" and catch_up != "none" else ""
         newest = f", or were not among the newest {self._catch_up_limit}" if catch_up == "all" else ""
         return f"came too late for catch_up={catch_up}{newest}{newer}"
 
@@ -201,7 +198,7 @@ class Scheduler:
         planned: list[Planned] = []
         left: dict[str, int] = {}
         for d in decisions:
-            job_id, now, kind = d.row["id"], d.row["now"], d.row["type"]
+            job_id, now, kind = d.row.id, d.row.now, d.row.type
             if d.plan.missed and job_id not in added_to:
                 count, first, last = d.plan.missed
                 reason = f"{count} tick{'s' * (count != 1)} {self._too_late(d.row)}"
@@ -227,15 +224,15 @@ class Scheduler:
         return planned
 
 
-def _decide(row: asyncpg.Record, together: int | None, catch_up_limit: int) -> _Decision:
-    trigger = load_json(row["trigger"])
-    now: datetime = row["now"]
+def _decide(row: DueRow, together: int | None, catch_up_limit: int) -> _Decision:
+    trigger = load_json(row.trigger)
+    now: datetime = row.now
     due = DueJob(
         trigger=trigger,
-        next_fire_at=row["next_fire_at"],
-        catch_up=row["catch_up"],
-        catch_up_window=timedelta(seconds=row["catch_up_window"]),
-        runs_left=None if row["max_runs"] is None else max(0, row["max_runs"] - row["runs"]),
+        next_fire_at=row.next_fire_at,
+        catch_up=row.catch_up,
+        catch_up_window=timedelta(seconds=row.catch_up_window),
+        runs_left=None if row.max_runs is None else max(0, row.max_runs - row.runs),
         catch_up_limit=catch_up_limit,
         together=together,
     )

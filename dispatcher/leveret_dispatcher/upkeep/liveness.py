@@ -1,4 +1,4 @@
-"""Looks once a minute for what nobody is responsible for, says so, and mends what can be mended safely."""
+"""Looks once a minute for what nothing is responsible for, says so, and mends what can be mended safely."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from leveret_core.store.database import columns, sql
-from leveret_core.store.liveness.ownerless import CERTAIN, Ownerless, Place, examples, find_ownerless
-from leveret_core.store.slots.release import admit_next
-from leveret_dispatcher.ends.settlement import Ending, Settled, settle
+from leveret_core.store.attempts.ends import Ending, Settled, settle
+from leveret_core.store.key_limits.queues import enqueue_again, start_queues
+from leveret_core.store.liveness.ownerless import (
+    CERTAIN,
+    Ownerless,
+    Place,
+    find_ownerless,
+    note_ownerless,
+    publish_again,
+    set_retry,
+)
+from leveret_core.store.slots.release import admit_next, lock_other_jobs
 from leveret_dispatcher.leadership.term import Term
 
 log = logging.getLogger(__name__)
@@ -23,15 +31,15 @@ _NEEDS_BROKER = frozenset({"lease", "timeout", "ring", "unrung"})
 
 
 class LivenessChecker:
-    """Finds what is not over and has nobody who is responsible for it. There should be nothing: each one found is a bug, or the
-    work of somebody's hand, and is logged as an error.
+    """Finds what is not over and has nothing that is responsible for it. There should be none: each one found is a bug, or a
+    change by hand, and is logged as an error.
 
     Args:
         term: whose epoch fences every transaction.
         lease: seconds a worker lives without a heartbeat.
         grace: seconds past an attempt's timeout before the server ends it.
         reachable: whether RabbitMQ can be reached just now.
-        changed: takes what was mended; wakes everybody who has work to do.
+        changed: takes what was mended; wakes all loops.
     """
 
     def __init__(
@@ -51,7 +59,7 @@ class LivenessChecker:
         self._seen: set[tuple[str, int]] = set()
 
     async def run_once(self) -> list[Ownerless]:
-        """Look once; returns what is nobody's."""
+        """Look once; returns what is without an owner."""
         found = await find_ownerless(self._term.database, self._place, late=LATE, silent=self._silent)
         if not self._reachable():
             found = [each for each in found if each.kind not in _NEEDS_BROKER]
@@ -59,7 +67,7 @@ class LivenessChecker:
         ownerless = [each for each in found if each.kind in CERTAIN or (each.kind, each.id) in before]
         settled = await self._mend(ownerless) if ownerless else Settled()
         async with self._term.transaction() as connection:
-            await connection.execute(sql("liveness/note_ownerless"), len(ownerless), examples(ownerless))
+            await note_ownerless(connection, ownerless)
         if ownerless:
             told = "; ".join(map(str, ownerless[:10]))
             log.error("liveness: %d are nobody's, %d of them go on now: %s", len(ownerless), len(settled.changed), told)
@@ -67,7 +75,7 @@ class LivenessChecker:
         return ownerless
 
     async def _mend(self, ownerless: Sequence[Ownerless]) -> Settled:
-        """Do what is safe whatever the cause. Who has something to do and does not do it is only woken."""
+        """Do what is safe whatever the cause. What has something to do and does not do it is only woken."""
         kinds: dict[str, list[Ownerless]] = {}
         for each in ownerless:
             kinds.setdefault(each.kind, []).append(each)
@@ -78,17 +86,16 @@ class LivenessChecker:
                 settled = await settle(connection, endings)
         async with self._term.transaction() as connection:
             if waiting := kinds.get("line"):
-                await connection.execute(sql("slots/lock_other_jobs"), sorted({each.job_id for each in waiting}))
-                settled.changed += await admit_next(connection, [each.line for each in waiting if each.line is not None])
+                await lock_other_jobs(connection, {each.job_id for each in waiting})
+                settled.changed += await admit_next(connection, [each.queue for each in waiting if each.queue is not None])
             if outside := kinds.get("token"):
-                rejoined = await connection.fetch(sql("key_limits/enqueue_again"), [each.id for each in outside])
-                settled.changed += [row["id"] for row in rejoined]
+                settled.changed += await enqueue_again(connection, [each.id for each in outside])
             if first := kinds.get("bucket"):
-                values = sorted(each.value for each in first if each.value is not None)
-                await connection.execute(sql("key_limits/start_queues"), *columns(values, 2))
-            for kind, statement in (("retry", "liveness/set_retry"), ("far", "liveness/publish_again")):
-                if kind in kinds:
-                    await connection.execute(sql(statement), [each.id for each in kinds[kind]])
+                await start_queues(connection, [each.value for each in first if each.value is not None])
+            if retries := kinds.get("retry"):
+                await set_retry(connection, [each.id for each in retries])
+            if far := kinds.get("far"):
+                await publish_again(connection, [each.id for each in far])
         return settled
 
 

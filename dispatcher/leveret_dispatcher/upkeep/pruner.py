@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 
-from leveret_core.store.database import sql
+from leveret_core.store.database import Connection
+from leveret_core.store.pruning import prune
 from leveret_core.store.slots.release import repair_slots
 from leveret_dispatcher.leadership.term import Term
 
@@ -29,25 +31,20 @@ class Pruner:
 
     async def run_once(self) -> int:
         """Delete everything past its time, in batches; returns how many occurrences went."""
-        total = await self._prune("pruning/occurrences", self._history_days)
-        await self._prune("pruning/dead_events", self._history_days)
-        await self._prune("pruning/audit", self._audit_days)
+        total = await self._prune(prune.prune_occurrences, self._history_days)
+        await self._prune(prune.prune_dead_events, self._history_days)
+        await self._prune(prune.prune_audit, self._audit_days)
         async with self._term.transaction() as connection:
-            await connection.execute(sql("pruning/workers"), self._history_days)
-            await connection.execute(sql("ingestors/prune"))
-            await connection.execute(sql("key_limits/prune_queues"), timeout=30)
-            await connection.execute(sql("key_limits/prune_buckets"), timeout=30)
-            await connection.execute(sql("pruning/backfills"), self._history_days)
+            await prune.prune_the_rest(connection, self._history_days)
         if total:
             log.info("pruner: %d occurrences were older than %g days", total, self._history_days)
         return total
 
-    async def _prune(self, statement: str, days: float) -> int:
+    async def _prune(self, delete: Callable[[Connection, float, int], Awaitable[int]], days: float) -> int:
         total = 0
         while True:
             async with self._term.transaction() as connection:
-                tag = await connection.execute(sql(statement), days, BATCH, timeout=30)
-            count = int(tag.rpartition(" ")[2])
+                count = await delete(connection, days, BATCH)
             total += count
             if count < BATCH:
                 return total

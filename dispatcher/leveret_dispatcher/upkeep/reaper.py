@@ -1,4 +1,4 @@
-"""Ends what nobody will end: attempts of dead workers, and attempts far past their timeout."""
+"""Ends what no worker will end: attempts of dead workers, and attempts far past their timeout."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from leveret_core.store.database import sql
-from leveret_dispatcher.ends.settlement import Ending, Settled, settle
+from leveret_core.store.attempts import lost
+from leveret_core.store.attempts.ends import Ending, Settled, settle
 from leveret_dispatcher.leadership.term import Term
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Reaper:
         term: whose epoch fences every transaction.
         lease: seconds a worker lives without a heartbeat.
         grace: seconds past an attempt's timeout before the server ends it.
-        reachable: whether workers could send heartbeats at all just now; while they cannot, nobody is reaped.
+        reachable: whether workers could send heartbeats at all just now; while they cannot, none is reaped.
         changed: takes what was changed.
     """
 
@@ -52,23 +52,22 @@ class Reaper:
         if not self._reachable() or now - self._last > self._lease / 2:
             self._quiet_until = now + self._lease
         self._last = now
-        found = await self._term.database.fetchrow("attempts/to_reap", self._grace)
-        ended = await self._end_overrun() if found is not None and found["overrun"] else 0
-        if found is not None and found["lost"] and now >= self._quiet_until:
+        found = await lost.look_for_lost(self._term.database, self._grace)
+        ended = await self._end_overrun() if found.overrun else 0
+        if found.lost and now >= self._quiet_until:
             ended += await self._reap_workers()
         return ended
 
     async def _reap_workers(self) -> int:
         async with self._term.transaction() as connection:
-            workers = await connection.fetch(sql("workers/lose"), BATCH)
+            workers = await lost.lose_workers(connection, BATCH)
             if not workers:
                 return 0
-            ids = [row["id"] for row in workers]
-            held = [row["id"] for row in await connection.fetch(sql("attempts/held_by"), ids)]
+            held = await lost.held_by(connection, [worker.id for worker in workers])
             error = _error("WorkerLost", "its worker stopped sending heartbeats")
             settled = await settle(connection, [Ending(occurrence=id_, outcome="lost", error=error) for id_ in held])
-        for row in workers:
-            log.warning("reaper: worker %s (%s) is lost", row["name"], row["id"])
+        for worker in workers:
+            log.warning("reaper: worker %s (%s) is lost", worker.name, worker.id)
         if held:
             log.warning("reaper: %d attempts were lost with their workers", len(held))
         self._changed(settled)
@@ -76,14 +75,14 @@ class Reaper:
 
     async def _end_overrun(self) -> int:
         async with self._term.transaction() as connection:
-            rows = await connection.fetch(sql("attempts/overran"), self._grace, BATCH * 10)
-            if not rows:
+            late = await lost.overrun(connection, self._grace, BATCH * 10)
+            if not late:
                 return 0
             error = _error("TimedOut", "it ran past its timeout, and its worker did not say that it stopped")
-            settled = await settle(connection, [Ending(occurrence=row["id"], outcome="timed_out", error=error) for row in rows])
-        log.warning("reaper: %d attempts ran past their timeout", len(rows))
+            settled = await settle(connection, [Ending(occurrence=id_, outcome="timed_out", error=error) for id_ in late])
+        log.warning("reaper: %d attempts ran past their timeout", len(late))
         self._changed(settled)
-        return len(rows)
+        return len(late)
 
 
 def _error(kind: str, message: str) -> str:

@@ -1,4 +1,4 @@
-"""Ends runs that nobody runs: their worker lives and does not name them, and no end of theirs is on its way.
+"""Ends runs that no worker runs: their worker lives and does not name them, and no end of theirs is on its way.
 
 That happens when events are lost on their way (the queue was purged or deleted), or when an end could not be read at all.
 A worker stops naming an attempt only after the broker has confirmed its end, so the end is in the queue, with an ingestor, or
@@ -19,12 +19,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import asyncpg
 import msgspec
 
 from leveret_core.broker.base import Backlog
 from leveret_core.errors import BrokerError
-from leveret_dispatcher.ends.settlement import Ending, Settled, settle
+from leveret_core.store.attempts.ends import Ending, Settled, settle
+from leveret_core.store.attempts.lost import Unnamed, unnamed
+from leveret_core.store.clock.now import read_clock
+from leveret_core.store.ingestors.progress import count_current
 from leveret_dispatcher.leadership.term import Term
 
 log = logging.getLogger(__name__)
@@ -81,15 +83,15 @@ class Reconciler:
 
     async def run_once(self) -> int:
         """Look once; returns how many attempts were ended as lost."""
-        rows = await self._term.database.fetch("attempts/unnamed", self._grace, BATCH)
+        rows = await unnamed(self._term.database, self._grace, BATCH)
         now = time.monotonic()
-        found: dict[Key, asyncpg.Record] = {(row["id"], row["attempt"]): row for row in rows}
-        self._seen = {key: self._seen.get(key, _Sighting(now, row["heartbeat_at"])) for key, row in found.items()}
+        found: dict[Key, Unnamed] = {(row.id, row.attempt): row for row in rows}
+        self._seen = {key: self._seen.get(key, _Sighting(now, row.heartbeat_at)) for key, row in found.items()}
         # Of two heartbeats at least: one may have been written down before the attempt was granted, and read long after.
         due = {
             key
             for key, sighting in self._seen.items()
-            if now - sighting.since >= self._grace and found[key]["heartbeat_at"] > sighting.heartbeat_at
+            if now - sighting.since >= self._grace and found[key].heartbeat_at > sighting.heartbeat_at
         }
         if not due:
             self._drained = None
@@ -98,7 +100,7 @@ class Reconciler:
         if self._drained is None or now - self._drained.seen > PATIENCE:
             await self._look_at_queue(now, frozenset(due))
             return 0
-        current = await self._term.database.fetchval("ingestors/count_current", self._drained.at + MARGIN)
+        current = await count_current(self._term.database, self._drained.at + MARGIN)
         if current < self._drained.consumers:
             self._tell(now, len(due), f"{current} of {self._drained.consumers} ingestors are known to be up to date")
             return 0
@@ -119,15 +121,14 @@ class Reconciler:
                 now, len(due), f"{backlog.waiting} messages are in the queue of events, with {backlog.consumers} consumers"
             )
             return
-        self._drained = _Drained(await self._term.database.fetchval("jobs/clock"), now, backlog.consumers, due)
+        self._drained = _Drained(await read_clock(self._term.database), now, backlog.consumers, due)
 
-    async def _lose(self, rows: list[asyncpg.Record]) -> int:
+    async def _lose(self, rows: list[Unnamed]) -> int:
         error = msgspec.json.encode(
             {"type": "EndLost", "message": "its worker does not run it any more, and no end of it arrived", "traceback": ""}
         ).decode()
         endings = [
-            Ending(occurrence=row["id"], outcome="lost", claim=(row["attempt"], str(row["claim_token"])), error=error)
-            for row in rows
+            Ending(occurrence=row.id, outcome="lost", claim=(row.attempt, str(row.claim_token)), error=error) for row in rows
         ]
         if not endings:
             return 0
@@ -136,10 +137,10 @@ class Reconciler:
         for row in rows:
             log.warning(
                 "reconciler: occurrence %d, attempt %d is lost: worker %s (%s) does not name it, and no end of it arrived",
-                row["id"],
-                row["attempt"],
-                row["name"],
-                row["worker_id"],
+                row.id,
+                row.attempt,
+                row.name,
+                row.worker_id,
             )
         self._changed(settled)
         return len(rows)

@@ -1,4 +1,4 @@
-"""Whose fault it is when a statement fails: the one place that decides between "set this item aside" and "try again".
+"""Whose fault it is when a statement fails: the one place that decides between "refuse this item" and "try again".
 
 An item is at fault only if Postgres, or asyncpg when it encodes the arguments, says that its *data* is. Everything else, of
 whatever class, may be over in a moment: a lost connection, a restart, a failover, a standby, a full disk, a driver confused by
@@ -8,7 +8,14 @@ is ever complete, so there is none.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
 import asyncpg
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _DATA_CLASSES = ("21", "22", "23", "54")
 """SQLSTATE classes: cardinality, data (asyncpg's own refusals to encode an argument too), constraints, too large or complex."""
@@ -49,3 +56,40 @@ def _passed_the_driver(error: BaseException) -> bool:
             return True
         trace = trace.tb_next
     return False
+
+
+async def apply_apart(
+    items: Sequence[T], apply: Callable[[Sequence[T]], Awaitable[Sequence[R]]], refuse: Callable[[T, Exception], R]
+) -> list[R]:
+    """Do something with items together; those whose data Postgres does not take are found, and cost only themselves.
+
+    Args:
+        items: one or more.
+        apply: does it in one transaction; gives a result for each, in order.
+        refuse: the result of an item that cannot be taken, from the error.
+
+    Raises:
+        Exception: whatever `apply` raises that is not the fault of an item's data; some may have been applied by then.
+    """
+    try:
+        return list(await apply(items))
+    except Exception as error:
+        if not is_data_error(error):
+            raise
+        if len(items) == 1:
+            return [refuse(items[0], error)]
+    middle = len(items) // 2
+    return [*await apply_apart(items[:middle], apply, refuse), *await apply_apart(items[middle:], apply, refuse)]
+
+
+def log_failure(log: logging.Logger, who: str, error: Exception, then: str = "trying again") -> None:
+    """Log that something failed which is done again: a line when Postgres is away, the trace of anything else.
+
+    Args:
+        who: what failed, at the beginning of the line.
+        then: what follows.
+    """
+    if is_unavailable(error):
+        log.warning("%s: Postgres cannot be asked (%s: %s); %s", who, type(error).__name__, error, then)
+    else:
+        log.error("%s: failed; %s", who, then, exc_info=error)

@@ -14,18 +14,18 @@ from fakeredis import FakeAsyncRedis
 from leveret_core import hints as hints_module
 from leveret_core.broker.base import EventMessage
 from leveret_core.broker.events_feed import Arrived, EventsFeed
+from leveret_core.errors import TermOver
 from leveret_core.hints import CHANNEL, Hint, Hints
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
-from leveret_core.supervision import Supervisor
-from leveret_dispatcher import dispatcher as dispatcher_module
-from leveret_dispatcher.dispatcher import Dispatcher
+from leveret_core.supervision import Steps, Supervisor
+from leveret_dispatcher import loops as loops_module
 from leveret_dispatcher.leadership.candidate import Candidate
 from leveret_dispatcher.leadership.lock import RedisLock
-from leveret_dispatcher.leadership.term import Term, boottime
+from leveret_dispatcher.leadership.term import Term
+from leveret_dispatcher.loops import Errand, Loop
 from leveret_dispatcher.schedule import commit_listener
 from leveret_dispatcher.schedule.commit_listener import CommitListener
-from support.control import Exchange
 from support.eventually import eventually
 
 ERRORS: list[Exception] = [
@@ -74,26 +74,30 @@ async def supervisor() -> AsyncGenerator[Supervisor]:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher_module, "FAILURE_PAUSE", 0.0)
+    monkeypatch.setattr(loops_module, "FAILURE_PAUSE", 0.0)
     monkeypatch.setattr(commit_listener, "RETRY", 0.0)
     monkeypatch.setattr(hints_module, "RETRY", 0.0)
 
 
-def dispatcher() -> Dispatcher:
-    term = Term(Database("postgresql://127.0.0.1:1/nowhere"), 1, boottime() + 60)
-    return Dispatcher(SETTINGS, term, Exchange(), Hints(None))
-
-
-async def test_a_service_of_the_dispatcher() -> None:
+async def test_a_loop_of_the_dispatcher() -> None:
     step = Failing(_none)
-    assert await dispatcher()._keep_trying("scheduler", step) is None
+    assert await Loop("scheduler", step, Steps("scheduler", 60), lambda: None).once() is None
     assert step.left == []
 
 
+async def test_a_loop_ends_with_its_term() -> None:
+    async def over() -> float:
+        raise TermOver("another holds it")
+
+    with pytest.raises(TermOver):
+        await Loop("scheduler", over, Steps("scheduler", 60), lambda: None).run()
+
+
 async def test_the_timetable_of_the_dispatcher() -> None:
-    step, made = Failing(_none), dispatcher()
+    step = Failing(_none)
+    errand = Errand("reaper", step, 5.0, Steps("reaper", 60))
     while step.left:
-        await made._tidy("reaper", step)
+        await errand.run_once()
 
 
 async def test_the_listener_to_commits(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from leveret_core import messages, triggers
 from leveret_core.errors import Conflict, InvalidInput, NotFound, Problem
+from leveret_core.store.clock.now import read_clock
 from leveret_core.store.database import Connection, Database, sql
 from leveret_core.store.jobs.refs import JobRef, resolve_job
 from leveret_core.store.reads.jobs import get_job
@@ -73,7 +74,7 @@ async def start_backfill(db: Database, ref: JobRef, wanted: Wanted, *, limit: in
     if not isinstance(trigger, Cron | Interval):
         kind = "once" if isinstance(trigger, triggers.Once) else "manual"
         raise InvalidInput.at("", f"job {row['name']} has a {kind} trigger; only a cron or interval job can be backfilled")
-    start_at, end_at = _range(wanted, trigger, await db.fetchval("jobs/clock"))
+    start_at, end_at = _range(wanted, trigger, await read_clock(db))
     total = await _count(trigger, start_at, end_at, limit)
     async with db.transaction() as connection:
         locked = await connection.fetchrow(sql("jobs/lock"), job_id, None)

@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import asyncpg
 
 from leveret_core.errors import NotFound
-from leveret_core.store.database import Database
+from leveret_core.store.database import Database, columns
 from leveret_core.store.reads.pages import Page
+
+
+class DeadRow(NamedTuple):
+    """What cannot be applied, as its row has it. `size` is of the whole, of which `body` may be a part."""
+
+    kind: str
+    reason: str
+    body: bytes
+    size: int
+    digest: bytes
+    worker: uuid.UUID | None
+    occurrence: int | None
+    attempt: int | None
+
+
+async def keep_dead_events(database: Database, rows: Sequence[DeadRow], of_worker: int) -> dict[uuid.UUID | None, str]:
+    """Keep these, those once that were kept before; returns the names of their workers.
+
+    Args:
+        of_worker: how many of one worker are kept at all.
+    """
+    found = await database.fetch("dead_events/keep", *columns(rows, 8), of_worker)
+    return {row["id"]: row["name"] for row in found}
+
+
+async def count_dead_events(database: Database) -> int:
+    """How many there are."""
+    count: int = await database.fetchval("dead_events/count")
+    return count
 
 
 async def list_dead_events(

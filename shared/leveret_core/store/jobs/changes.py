@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 import asyncpg
 import msgspec
@@ -15,6 +14,7 @@ from leveret_core.concurrency import JOB_DELETED
 from leveret_core.errors import Conflict, LeveretError
 from leveret_core.job_definition import JobDefinition, check, default_of
 from leveret_core.planning import first_due, settled
+from leveret_core.store.clock.now import read_clock_in
 from leveret_core.store.database import Connection, Database, sql
 from leveret_core.store.jobs.definitions import definition_in, used_up, values_of
 from leveret_core.store.jobs.refs import JobRef, key_of, missing
@@ -157,7 +157,7 @@ async def resume_job(db: Database, ref: JobRef, *, actor: str) -> Change:
         if row["paused_at"] is None:
             return Change(row["id"])
         definition = definition_in(row)
-        due = None if used_up(definition, row) else triggers.next_fire_time(definition.trigger, await _clock(connection))
+        due = None if used_up(definition, row) else triggers.next_fire_time(definition.trigger, await read_clock_in(connection))
         await connection.execute(sql("jobs/resume"), row["id"], due)
         await _audit(connection, actor, "resume", row["id"], {})
         return Change(row["id"], fields=("paused",))
@@ -193,7 +193,7 @@ async def delete_in(connection: Connection, row: asyncpg.Record, *, actor: str) 
 
 
 async def _insert(connection: Connection, definition: JobDefinition, actor: str) -> Change | None:
-    now = await _clock(connection)
+    now = await read_clock_in(connection)
     definition = msgspec.structs.replace(definition, trigger=settled(definition.trigger, None, now, definition.name))
     due = first_due(definition.trigger, now)
     job_id = await connection.fetchval(sql("jobs/insert"), *values_of(definition), due)
@@ -207,7 +207,7 @@ async def _update(
     connection: Connection, row: asyncpg.Record, definition: JobDefinition, *, actor: str, version: int | None
 ) -> Change:
     _check_version(row, version)
-    old, now = definition_in(row), await _clock(connection)
+    old, now = definition_in(row), await read_clock_in(connection)
     definition = msgspec.structs.replace(definition, trigger=settled(definition.trigger, old.trigger, now, definition.name))
     due = row["next_fire_at"]
     if definition.trigger != old.trigger:
@@ -245,11 +245,6 @@ async def _lock(connection: Connection, ref: JobRef) -> asyncpg.Record:
     if row is None:
         raise missing(ref)
     return row
-
-
-async def _clock(connection: Connection) -> datetime:
-    now: datetime = await connection.fetchval(sql("jobs/clock"))
-    return now
 
 
 async def _audit(connection: Connection, actor: str, action: str, job_id: int, detail: dict[str, object]) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import msgspec
 
 from leveret_core.patterns import matches
-from leveret_core.store.database import Database
+from leveret_core.store.database import Connection, Database, sql
 
 LOOK = 50
 """Found of one kind in one look, at most; the rest comes with the next."""
-LINES = 1_000
+QUEUES = 1_000
 """Lines looked at in one look; the next goes on behind them."""
 PENDING = 10_000
 """Pending occurrences looked at for their place in a line, likewise."""
@@ -32,8 +32,8 @@ class Ownerless:
         state: as it was then.
         why: in words.
         claim: (attempt, token) of what runs.
-        line: (job id, concurrency key) of who waits for a place.
-        value: (type, key) of who waits for a token.
+        queue: (job id, concurrency key) of what waits for a slot.
+        value: (type, key) of what waits for a token.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Ownerless:
     state: str
     why: str
     claim: tuple[int, str] | None = None
-    line: tuple[int, str] | None = None
+    queue: tuple[int, str] | None = None
     value: tuple[str, str] | None = None
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class Ownerless:
 class Place:
     """How far the looks that go through everything in parts have come; the beginning again when they came to the end."""
 
-    line: tuple[int, str] = (0, "")
+    queue: tuple[int, str] = (0, "")
     value: tuple[str, str] = ("", "")
     pending: int = 0
 
@@ -84,18 +84,18 @@ async def find_ownerless(db: Database, place: Place, *, late: float, silent: flo
         )
         for row in await db.fetch("liveness/ownerless", late, silent, LOOK)
     ]
-    found += await _lines(db, place)
+    found += await _queues(db, place)
     found += await _tokens(db, place)
     found += await _unrung(db)
     return found
 
 
-async def _lines(db: Database, place: Place) -> list[Ownerless]:
-    rows = await db.fetch("liveness/waiting_queues", *place.line, LINES)
-    place.line = (rows[-1]["job_id"], rows[-1]["key"]) if len(rows) == LINES else (0, "")
+async def _queues(db: Database, place: Place) -> list[Ownerless]:
+    rows = await db.fetch("liveness/waiting_queues", *place.queue, QUEUES)
+    place.queue = (rows[-1]["job_id"], rows[-1]["key"]) if len(rows) == QUEUES else (0, "")
     why = "it waits although a place is free"
     return [
-        Ownerless("line", row["id"], row["job_id"], "waiting", why, line=(row["job_id"], row["key"]))
+        Ownerless("line", row["id"], row["job_id"], "waiting", why, queue=(row["job_id"], row["key"]))
         for row in rows
         if row["free"] > 0
     ]
@@ -106,8 +106,8 @@ async def _tokens(db: Database, place: Place) -> list[Ownerless]:
     place.pending = rows[-1]["last"] if rows and rows[-1]["looked_at"] == PENDING else 0
     why = "it waits for a token of its value, and stands in no line"
     found = [Ownerless("token", row["id"], row["job_id"], "pending", why) for row in rows if row["id"] is not None]
-    values = await db.fetch("key_limits/find_stopped_queues", *place.value, LINES)
-    place.value = (values[-1]["type"], values[-1]["key"]) if len(values) == LINES else ("", "")
+    values = await db.fetch("key_limits/find_stopped_queues", *place.value, QUEUES)
+    place.value = (values[-1]["type"], values[-1]["key"]) if len(values) == QUEUES else ("", "")
     why = "it is first in the line of its value, which nobody looks at"
     return found + [
         Ownerless("bucket", row["id"], row["job_id"], "pending", why, value=(row["type"], row["key"]))
@@ -133,7 +133,22 @@ async def _unrung(db: Database) -> list[Ownerless]:
     ]
 
 
-def examples(found: Sequence[Ownerless]) -> str:
-    """The first ten as JSON, for whoever asks."""
+async def note_ownerless(connection: Connection, found: Sequence[Ownerless]) -> None:
+    """Keep for users how many were found, with the first ten."""
+    await connection.execute(sql("liveness/note_ownerless"), len(found), _examples(found))
+
+
+async def set_retry(connection: Connection, occurrences: Sequence[int]) -> None:
+    """Let retries without a time be due now."""
+    await connection.execute(sql("liveness/set_retry"), occurrences)
+
+
+async def publish_again(connection: Connection, occurrences: Sequence[int]) -> None:
+    """Let dispatch messages be overdue that would be published again later than any."""
+    await connection.execute(sql("liveness/publish_again"), occurrences)
+
+
+def _examples(found: Sequence[Ownerless]) -> str:
+    """The first ten as JSON, for users who ask."""
     shown = [{"kind": f.kind, "id": f.id, "job_id": f.job_id, "state": f.state, "why": f.why} for f in found[:10]]
     return msgspec.json.encode(shown).decode()

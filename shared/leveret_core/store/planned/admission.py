@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from leveret_core.concurrency import Limits, New, effects
 from leveret_core.states import State
-from leveret_core.store.database import Connection, columns, sql
+from leveret_core.store.database import Connection, Database, columns, sql
 from leveret_core.store.occurrences.creation import Created
 from leveret_core.store.slots.decisions import carry_out, decide_about
 from leveret_core.store.slots.load import load_queues
@@ -54,6 +54,12 @@ async def admit_due_of(connection: Connection, job_id: int, limits: Limits) -> l
     while more := await _admit(connection, {job_id: limits}, _BATCH, None, 0.0, lambda _: 0):
         admitted += more
     return admitted
+
+
+async def next_due(db: Database) -> float | None:
+    """Seconds until the next planned run is due; None when none is planned."""
+    seconds: float | None = await db.fetchval("planned/next_due")
+    return seconds
 
 
 async def _admit(

@@ -1,5 +1,5 @@
 -- term/look
--- Seconds until each service of the dispatcher has something to do, null when nothing is planned: what finds in time whatever
+-- Seconds until each loop of the dispatcher has something to do, null when nothing is planned: what finds in time whatever
 -- nobody gave a hint about.
 select
     (select extract(epoch from min(next_fire_at) - now())::double precision from job where next_fire_at is not null) as scheduler,
@@ -10,5 +10,5 @@ select
                 (select extract(epoch from min(ready_at) - now())::double precision from rate_bucket where ready_at is not null)
             ) end) as publisher,
     (select extract(epoch from min(retry_at) - now())::double precision from occurrence where state = 'retrying') as retrier,
-    (select extract(epoch from min(scheduled_for) - now())::double precision from occurrence where state = 'scheduled') as promoter,
+    (select extract(epoch from min(scheduled_for) - now())::double precision from occurrence where state = 'scheduled') as admitter,
     (select 0.0::double precision where exists (select from backfill where state = 'running')) as backfiller

@@ -145,7 +145,7 @@ async def _parts(settings: Settings, adapters: Adapters, *, dispatcher: bool) ->
             leads=lambda: control.term is not None,
             refused=lambda: control.refused,
             supervisor=supervisor,
-            set_aside=lambda: control.set_aside,
+            quarantined=lambda: control.quarantined,
         )
         yield services, control
 

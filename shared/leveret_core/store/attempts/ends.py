@@ -1,18 +1,21 @@
-"""Ending attempts that did not succeed: retry, fail, cancel or hand back. One place for workers' words and the reaper alike."""
+"""Ends of attempts: success, and retry, failure, cancel or release. One place for what workers report and the reaper alike."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
 from leveret_core import policy
 from leveret_core.retry import RetryPolicy
 from leveret_core.states import State
-from leveret_core.store.database import Connection, columns, sql
-from leveret_core.store.slots.release import release
-from leveret_dispatcher.ends import failures
+from leveret_core.store.database import Connection, Database, columns, sql
+from leveret_core.store.jobs import failures
+from leveret_core.store.rows import Row, typed
+from leveret_core.store.slots.release import lock_jobs_of, release
 
 _decode_policy = msgspec.json.Decoder(RetryPolicy).decode
 
@@ -57,6 +60,56 @@ MAY_FAIL = frozenset({"failed", "timed_out", "lost", "snoozed"})
 """Outcomes that may make an occurrence fail for good, which is counted in its job's row."""
 
 
+class _Running(Row, frozen=True):
+    """An attempt that is to be ended, locked."""
+
+    id: int
+    job_id: int
+    state: str
+    attempt: int
+    claim_token: UUID
+    lost_count: int
+    released_count: int
+    snoozed_count: int
+    worker_id: UUID
+    retry: str
+    backfill_id: int | None
+    deleted: bool
+
+
+class Success(NamedTuple):
+    """An attempt that succeeded. `duration` is in seconds, `result` JSON text."""
+
+    occurrence: int
+    attempt: int
+    token: UUID
+    seq: int
+    duration: float
+    result: str
+
+
+async def succeed(connection: Connection, successes: Sequence[Success], locked: Collection[int]) -> tuple[Settled, set[int]]:
+    """Apply successes whose attempt still runs; the others came too late and change nothing.
+
+    Args:
+        connection: inside a transaction.
+        successes: in any order.
+        locked: ids of the jobs whose locks it holds, from `lock_jobs_of`.
+
+    Returns:
+        What changed, and the ids of the jobs that had a success; backfills say nothing about them.
+    """
+    done = await connection.fetch(sql("attempts/finish_succeeded"), *columns(sorted(successes), 6))
+    ids = [row["id"] for row in done]
+    admitted = await release(connection, ids, locked)
+    return Settled([*ids, *admitted], bool(admitted)), {row["job_id"] for row in done if row["backfill_id"] is None}
+
+
+async def jobs_that_succeeded(db: Database, occurrences: Collection[int]) -> set[int]:
+    """The jobs of those of the occurrences that succeeded; backfills say nothing about them."""
+    return {row["job_id"] for row in await db.fetch("jobs/succeeded", sorted(occurrences))}
+
+
 async def settle(connection: Connection, endings: Sequence[Ending], recovered: Collection[int] = ()) -> Settled:
     """Apply `endings` whose attempt still runs; the others came too late and change nothing.
 
@@ -69,39 +122,39 @@ async def settle(connection: Connection, endings: Sequence[Ending], recovered: C
     for ending in endings:
         by_id.setdefault(ending.occurrence, []).append(ending)
     ids = sorted(by_id)
-    may_fail = sorted({e.occurrence for e in endings if e.outcome in MAY_FAIL})
-    locked = {row["id"] for row in await connection.fetch(sql("slots/lock_jobs"), ids, may_fail)}
+    may_fail = {e.occurrence for e in endings if e.outcome in MAY_FAIL}
+    locked = await lock_jobs_of(connection, ids, may_fail)
     steps: list[tuple[int, str, float | None, str | None, str | None, int, int, float | None, int]] = []
     kept: list[tuple[int, str, str | None]] = []
     failed: list[failures.Failure] = []
-    for row in await connection.fetch(sql("attempts/load_running"), ids):
-        claim = (row["attempt"], str(row["claim_token"]))
-        current = next((e for e in by_id[row["id"]] if e.claim is None or e.claim == claim), None)
+    for row in typed(_Running, await connection.fetch(sql("attempts/load_running"), ids)):
+        claim = (row.attempt, str(row.claim_token))
+        current = next((e for e in by_id[row.id] if e.claim is None or e.claim == claim), None)
         if current is None:
             continue
         following = policy.after(
             policy.Ended(
-                state=State(row["state"]),
+                state=State(row.state),
                 outcome=current.outcome,
-                attempt=row["attempt"],
-                uncharged=row["lost_count"] + row["released_count"] + row["snoozed_count"],
-                lost_count=row["lost_count"],
-                policy=_decode_policy(row["retry"]),
+                attempt=row.attempt,
+                uncharged=row.lost_count + row.released_count + row.snoozed_count,
+                lost_count=row.lost_count,
+                policy=_decode_policy(row.retry),
                 may_retry=current.may_retry,
                 retry_after=current.retry_after,
-                snoozed=row["snoozed_count"],
+                snoozed=row.snoozed_count,
                 max_snoozes=current.max_snoozes,
-                deleted=row["deleted"],
+                deleted=row.deleted,
             )
         )
         if following.state in (State.RETRYING, State.PENDING):
-            kept.append((row["id"], current.outcome, current.error))
-        elif following.state in (State.FAILED, State.TIMED_OUT) and row["backfill_id"] is None:
+            kept.append((row.id, current.outcome, current.error))
+        elif following.state in (State.FAILED, State.TIMED_OUT) and row.backfill_id is None:
             # What fails in old ranges says nothing about the schedule, which a backfill must not stop.
-            failed.append(failures.Failure(row["job_id"], current.error, current.reason or following.reason))
+            failed.append(failures.Failure(row.job_id, current.error, current.reason or following.reason))
         steps.append(
             (
-                row["id"],
+                row.id,
                 following.state.value,
                 following.delay,
                 current.reason or following.reason,
@@ -117,7 +170,7 @@ async def settle(connection: Connection, endings: Sequence[Ending], recovered: C
     if kept:
         await connection.execute(sql("attempts/keep_attempts"), *columns(kept, 3))
     ended = await connection.fetch(sql("attempts/end_attempts"), *columns(steps, 9))
-    promoted = await release(connection, policy.final_ids((row["id"], State(row["state"])) for row in ended), locked)
+    admitted = await release(connection, policy.final_ids((row["id"], State(row["state"])) for row in ended), locked)
     disabled = await failures.count(connection, failed, recovered)
-    wake = bool(promoted) or any(row["state"] in ("retrying", "pending") for row in ended)
-    return Settled([*(row["id"] for row in ended), *promoted], wake, disabled)
+    wake = bool(admitted) or any(row["state"] in ("retrying", "pending") for row in ended)
+    return Settled([*(row["id"] for row in ended), *admitted], wake, disabled)

@@ -1,0 +1,1 @@
+"""Attempts: claimed, reported, ended, lost and tried again."""

@@ -1,0 +1,1 @@
+"""What has to follow when the clock of Postgres was set back, and that clock itself."""

@@ -1,0 +1,1 @@
+"""Dispatch messages: which occurrences workers have been told of."""

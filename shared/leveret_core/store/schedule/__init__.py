@@ -1,0 +1,1 @@
+"""Ticks that are due."""

@@ -1,0 +1,1 @@
+"""The fence row: which dispatcher holds the term."""
