@@ -6,7 +6,6 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
-import asyncpg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -16,7 +15,7 @@ from starlette.routing import Match
 from leveret_api.json_body import DoubledKeys
 from leveret_api.problems import problem_response
 from leveret_core.errors import BrokerUnavailable, Conflict, InvalidInput, NotFound, Problem
-from leveret_core.store.errors import is_data_error, is_unavailable
+from leveret_core.store.errors import DATABASE_ERRORS, is_data_error, is_unavailable, met_another_change
 from leveret_core.store.jobs.changes import VersionMismatch
 from leveret_core.triggers import TriggerError
 
@@ -35,18 +34,13 @@ _TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (Conflict, 409, "conflict"),
     (VersionMismatch, 412, "version-mismatch"),
 )
-# All that Postgres, its driver and the network raise: `is_data_error` tells the client's fault from that of the moment.
-_DATABASE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
-
-# Of what two requests, or a request and a run, do to the same rows: whoever was later is told, and finds the new state.
-_CHANGED_MEANWHILE = (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError, asyncpg.RaiseError)
 
 
 def install(app: FastAPI) -> None:
     """Make `app` answer every error with a problem document."""
     for error, status, kind in _TABLE:
         app.add_exception_handler(error, _told(status, kind))
-    for error in _DATABASE:
+    for error in DATABASE_ERRORS:
         app.add_exception_handler(error, _database)
     app.add_exception_handler(BrokerUnavailable, _broker_away)
     app.add_exception_handler(InvalidInput, _invalid_input)
@@ -72,7 +66,8 @@ def _told(status: int, kind: str) -> Handler:
 
 
 async def _database(request: Request, error: Exception) -> Response:
-    if isinstance(error, _CHANGED_MEANWHILE):
+    if met_another_change(error):
+        # What two requests, or a request and a run, do to the same rows: the later one is told, and finds the new state.
         log.warning("%s %s met another change: %r", request.method, request.url.path, error)
         return problem_response(409, "something else was changed at the same moment; look again", kind="conflict")
     if is_data_error(error):

@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC
 from typing import Any, Literal
 
-import asyncpg
-
 from leveret_core.store.database import Database
 from leveret_core.store.reads import occurrences as occurrence_reads
 
@@ -38,13 +36,13 @@ async def log_file(db: Database, occurrence_id: int, form: LogFormat) -> AsyncGe
         yield "".join(line(row) for row in rows[:_PAGE])
         if len(rows) <= _PAGE:
             return
-        after = rows[_PAGE - 1]["attempt"], rows[_PAGE - 1]["seq"]
+        after = rows[_PAGE - 1].attempt, rows[_PAGE - 1].seq
 
 
-def _text(row: asyncpg.Record) -> str:
-    at = row["at"].astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    message = row["message"].replace("\n", "\n    ")
-    return f"{at} {row['level'].upper():<8} [{row['attempt']}] {message}{_fields(row['fields'])}\n"
+def _text(row: occurrence_reads.LogRow) -> str:
+    at = row.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    message = row.message.replace("\n", "\n    ")
+    return f"{at} {row.level.upper():<8} [{row.attempt}] {message}{_fields(row.fields)}\n"
 
 
 def _fields(text: str | None) -> str:
@@ -55,7 +53,8 @@ def _fields(text: str | None) -> str:
 _COLUMNS: Sequence[str] = ("attempt", "seq", "level", "message")
 
 
-def _json(row: asyncpg.Record) -> str:
-    fields = None if row["fields"] is None else json.loads(row["fields"])
-    record = {"at": row["at"].isoformat()} | {name: row[name] for name in _COLUMNS} | {"fields": fields}
+def _json(row: occurrence_reads.LogRow) -> str:
+    values = row.values()
+    fields = None if row.fields is None else json.loads(row.fields)
+    record = {"at": row.at.isoformat()} | {name: values[name] for name in _COLUMNS} | {"fields": fields}
     return json.dumps(record, ensure_ascii=False) + "\n"

@@ -8,13 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import asyncpg
-
 from leveret_api.services import Services
 from leveret_core.errors import InvalidInput, Problem
 from leveret_core.job_definition import JobDefinition
 from leveret_core.store.jobs.refs import JobRef, resolve_job
-from leveret_core.store.reads.jobs import get_job
+from leveret_core.store.reads.jobs import JobPayload, get_job, payloads_of
 from leveret_core.triggers import Manual
 
 log = logging.getLogger(__name__)
@@ -44,9 +42,9 @@ async def check_changes(services: Services, ref: JobRef, changes: Mapping[str, A
     if not {"type", "payload", "trigger"} & changes.keys():
         return
     row = await get_job(services.database, await resolve_job(services.database, ref))
-    payload = changes.get("payload", json.loads(row["payload"])) or {}
-    trigger = changes.get("trigger") or json.loads(row["trigger"])
-    await _check_job(services, changes.get("type") or row["type"], payload, by_hand=trigger.get("kind") == "manual")
+    payload = changes.get("payload", json.loads(row.payload)) or {}
+    trigger = changes.get("trigger") or json.loads(row.trigger)
+    await _check_job(services, changes.get("type") or row.type, payload, by_hand=trigger.get("kind") == "manual")
 
 
 async def check_runs(services: Services, runs: Sequence[tuple[JobRef, str | None, str]]) -> None:
@@ -63,9 +61,9 @@ async def check_runs(services: Services, runs: Sequence[tuple[JobRef, str | None
         return
     ids = [ref for ref, _, _ in runs if isinstance(ref, int)]
     names = [ref for ref, _, _ in runs if isinstance(ref, str)]
-    jobs: dict[JobRef, asyncpg.Record] = {}
-    for row in await services.database.fetch("jobs/payloads", ids, names):
-        jobs[row["id"]] = jobs[row["name"]] = row
+    jobs: dict[JobRef, JobPayload] = {}
+    for row in await payloads_of(services.database, ids, names):
+        jobs[row.id] = jobs[row.name] = row
     problems: list[Problem] = []
     end = time.monotonic() + MAX_CHECKING
     for index, (ref, payload, prefix) in enumerate(runs):
@@ -76,7 +74,7 @@ async def check_runs(services: Services, runs: Sequence[tuple[JobRef, str | None
         if job is None:
             continue
         try:
-            await served.check(job["type"], json.loads(job["payload"] if payload is None else payload))
+            await served.check(job.type, json.loads(job.payload if payload is None else payload))
         except InvalidInput as error:
             problems += [Problem(prefix + problem.field, problem.message) for problem in error.problems]
     if problems:

@@ -13,12 +13,12 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, TypeVar, cast
 
-import asyncpg
 from jsonschema.exceptions import ValidationError, best_match
 
 from leveret_core.errors import InvalidInput, Problem
 from leveret_core.patterns import check_pattern, expression_of, matches
 from leveret_core.payload_schema import PayloadSchema, Uncheckable
+from leveret_core.store.reads.workers import HandlersRow
 
 log = logging.getLogger(__name__)
 
@@ -49,19 +49,19 @@ class Served:
     """What the live workers serve at a moment.
 
     Args:
-        rows: of `reads/handlers`.
+        rows: what they announce.
     """
 
-    def __init__(self, rows: Iterable[asyncpg.Record]) -> None:
+    def __init__(self, rows: Iterable[HandlersRow]) -> None:
         found: dict[str, ServedType] = {}
         for row in rows:
-            for handler in json.loads(row["handlers"]):
+            for handler in json.loads(row.handlers):
                 if not _is_pattern(handler["pattern"]):
                     continue
                 one = ServedType(handler["pattern"], handler.get("name", ""), handler.get("doc", ""), handler.get("schema"), 0)
                 key = json.dumps([one.pattern, one.name, one.schema], sort_keys=True)
                 known = found.get(key, one)
-                found[key] = ServedType(one.pattern, one.name, one.doc, one.schema, known.workers + row["workers"])
+                found[key] = ServedType(one.pattern, one.name, one.doc, one.schema, known.workers + row.workers)
         self.types: Sequence[ServedType] = [found[key] for key in sorted(found)]
         self._patterns = sorted({each.pattern for each in self.types})
         self._serves: dict[str, bool] = {}

@@ -18,6 +18,7 @@ from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Cancel
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
+from leveret_core.store.reads.workers import announced_handlers
 from leveret_core.store.slots.decisions import Replaced
 from leveret_core.supervision import Supervisor
 
@@ -63,7 +64,7 @@ class Services:
         self.hints.subscribe(self._heed)
 
     async def _load_served(self) -> Served:
-        return Served(await self.database.fetch("reads/handlers"))
+        return Served(await announced_handlers(self.database))
 
     def _heed(self, hint: Hint) -> None:
         if hint.topic in ("workers", "resync"):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from leveret_api.cached import Cached
 from leveret_api.schemas.system import Dispatch, Dispatcher, Health, Overview, ServiceStates, Task
 from leveret_api.services import Services
+from leveret_core.store.reads.jobs import upcoming
+from leveret_core.store.reads.overview import count_all, read_dispatcher, seconds_since_progress
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +64,7 @@ class Status:
         Raises:
             Exception: Postgres does not answer; see `is_unavailable`.
         """
-        row = await self._services.database.fetchrow("reads/dispatcher")
-        assert row is not None
-        return Dispatcher.of(row)
+        return Dispatcher.of(await read_dispatcher(self._services.database))
 
     async def _ping(self) -> tuple[ServiceStates, Dispatch]:
         dispatch, redis = await asyncio.gather(self._dispatch(), self._redis_answers())
@@ -80,7 +79,7 @@ class Status:
         """Whether anybody dispatches; None when Postgres does not answer."""
         try:
             async with asyncio.timeout(_PING_TIMEOUT):
-                progress: float | None = await self._services.database.fetchval("reads/ping")
+                progress = await seconds_since_progress(self._services.database)
         except Exception as error:
             log.debug("status: Postgres does not answer: %r", error)
             return None
@@ -99,37 +98,22 @@ class Status:
 
     async def _load_overview(self) -> Overview:
         db = self._services.database
-        live = await db.fetch("reads/count_live")
-        finished = await db.fetch("reads/count_finished", MAX_COUNTED)
-        jobs = await db.fetchrow("reads/count_jobs")
-        workers = await db.fetchrow("reads/count_workers")
-        dead = await db.fetchval("reads/count_dead", MAX_COUNTED)
-        upcoming = await db.fetch("reads/upcoming", _UPCOMING)
-        assert jobs is not None
-        assert workers is not None
+        found = await count_all(db, MAX_COUNTED)
+        due = await upcoming(db, _UPCOMING)
         counts: dict[str, int] = dict.fromkeys(("scheduled", "waiting", "pending", "running", "cancelling", "retrying"), 0)
         return Overview.model_validate(
             {
-                "occurrences": counts | {row["state"]: row["count"] for row in live},
-                "last_hour": {row["state"]: row["count"] for row in finished},
-                "last_hour_since": _capped_since(finished),
-                "dead_letters": dead,
-                "jobs": dict(jobs),
-                "workers": dict(workers),
+                "occurrences": counts | found.live,
+                "last_hour": found.finished,
+                "last_hour_since": found.finished_since,
+                "dead_letters": found.dead_letters,
+                "jobs": found.jobs.values(),
+                "workers": found.workers.values(),
                 "dispatcher": await self.dispatcher(),
                 "services": (await self._states.get())[0],
-                "upcoming": [
-                    {"job_id": row["id"], "job_name": row["name"], "next_fire_at": row["next_fire_at"]} for row in upcoming
-                ],
+                "upcoming": [{"job_id": job.id, "job_name": job.name, "next_fire_at": job.next_fire_at} for job in due],
             }
         )
-
-
-def _capped_since(finished: list[Any]) -> datetime | None:
-    if not finished or finished[0]["total"] < MAX_COUNTED:
-        return None
-    since: datetime = min(row["since"] for row in finished)
-    return since
 
 
 _ALL_OK = ServiceStates(postgres="ok", redis="ok", rabbitmq="ok")

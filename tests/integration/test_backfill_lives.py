@@ -177,11 +177,11 @@ async def test_rules_hold_at_every_step_and_each_fire_time_is_dealt_with_once(co
     for backfill in life.backfills:
         row = await get_backfill(control.db, backfill)
         made = await control.db.pool.fetchval("select count(*) from occurrence where backfill_id = $1", backfill)
-        assert made == row["created"]
-        if row["state"] == "completed":
-            assert row["created"] + row["existing"] == row["total"], (seed, done)
+        assert made == row.created
+        if row.state == "completed":
+            assert row.created + row.existing == row.total, (seed, done)
         else:
-            assert row["state"] == "cancelled"
+            assert row.state == "cancelled"
     states = {
         State(row["state"]) for row in await control.db.pool.fetch("select distinct state::text as state from occurrence")
     }

@@ -53,7 +53,7 @@ async def start(control: Control, job: int, count: int, **wanted: Any) -> int:
 
 async def counts(control: Control, backfill: int) -> dict[str, Any]:
     row = await get_backfill(control.db, backfill)
-    found: dict[str, Any] = {name: row[name] for name in ("state", "total", "created", "existing")}
+    found: dict[str, Any] = {name: getattr(row, name) for name in ("state", "total", "created", "existing")}
     return found
 
 
@@ -278,7 +278,7 @@ async def test_a_paused_job_is_backfilled_and_a_deleted_one_ends_its_backfills(c
     await delete_job(control.db, job, actor="test")
     await backfiller.run_once()
     row = await get_backfill(control.db, backfill)
-    assert (row["state"], row["reason"]) == ("cancelled", "job deleted")
+    assert (row.state, row.reason) == ("cancelled", "job deleted")
     assert set(await control.states(job)) == {"cancelled"}
 
 
@@ -306,8 +306,8 @@ async def test_one_that_cannot_be_evaluated_is_cancelled_and_stops_no_other(cont
     await control.db.pool.execute("update backfill set trigger = $2::text::jsonb where id = $1", first, martian)
     await control.backfiller(await control.term()).run_once()
     row = await get_backfill(control.db, first)
-    assert row["state"] == "cancelled"
-    assert "Mars/Olympus" in row["reason"]
+    assert row.state == "cancelled"
+    assert "Mars/Olympus" in (row.reason or "")
     assert await made_of(control, second) == hours(3)
 
 
@@ -341,10 +341,10 @@ async def test_cancelling_stops_it_and_what_runs_goes_on(control: Control) -> No
     await control.report(worker, finished(granted))
     assert (await control.states(job))[0] == "succeeded"
     row = await get_backfill(control.db, backfill)
-    assert (row["state"], row["reason"], row["created"]) == ("cancelled", "wrong range", 20)
+    assert (row.state, row.reason, row.created) == ("cancelled", "wrong range", 20)
     # Again does no harm.
     assert (await cancel_backfill(control.db, backfill, running=True, reason=None, actor="test")).changed == 0
-    assert (await get_backfill(control.db, backfill))["reason"] == "wrong range"
+    assert (await get_backfill(control.db, backfill)).reason == "wrong range"
 
 
 async def test_cancelling_can_end_what_runs(control: Control) -> None:
@@ -458,7 +458,7 @@ async def test_old_backfills_are_pruned_with_their_occurrences(control: Control)
     await run_all(control, backfiller)
     await control.db.pool.execute("update occurrence set started_at = null, finished_at = now() - interval '31 days'")
     await Pruner(term, 30).run_once()
-    assert (await get_backfill(control.db, backfill))["counts"] == "{}"
+    assert (await get_backfill(control.db, backfill)).counts == "{}"
     await control.db.pool.execute("update backfill set finished_at = now() - interval '31 days'")
     await Pruner(term, 30).run_once()
     with pytest.raises(NotFound):

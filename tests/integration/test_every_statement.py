@@ -19,7 +19,8 @@ import pytest
 
 from leveret_core.broker import events_feed
 from leveret_core.store.database import Database
-from leveret_dispatcher import dispatcher as dispatcher_module
+from leveret_core.store.planned import commits
+from leveret_dispatcher import loops
 from leveret_dispatcher.schedule import commit_listener
 from support.moved_clock import with_a_clock_to_move
 from support.scene import COMMANDS, LOOPS, Stage
@@ -55,10 +56,10 @@ Cut = tuple[tuple[Passage, Moment], ...]
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher_module, "FAILURE_PAUSE", 0.0)
+    monkeypatch.setattr(loops, "FAILURE_PAUSE", 0.0)
     monkeypatch.setattr(events_feed, "RETRY_MIN", 0.0)
     monkeypatch.setattr(commit_listener, "RETRY", 0.0)
-    monkeypatch.setattr(commit_listener, "CHECK", 0.05)
+    monkeypatch.setattr(commits, "CHECK", 0.05)
 
 
 class Theatre:

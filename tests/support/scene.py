@@ -17,8 +17,10 @@ from leveret_core.messages import Answer, Event
 from leveret_core.store.database import Database
 from leveret_core.store.errors import is_unavailable
 from leveret_core.store.occurrences.commands import trigger_job
+from leveret_core.supervision import Steps
 from leveret_dispatcher.dispatcher import Dispatcher
 from leveret_dispatcher.leadership.term import Term, boottime
+from leveret_dispatcher.loops import STEP_LIMIT, Errand, Loop
 from support.control import Control
 from support.moved_clock import move_clock
 
@@ -96,21 +98,21 @@ class Stage:
     async def loops(self, name: str, run_once: Callable[[], Awaitable[float | None]], limit: int = 20) -> None:
         """A loop of the dispatcher until it rests."""
         for _ in range(limit):
-            pause = await self.dispatcher._keep_trying(name, run_once)
+            pause = await Loop(name, run_once, Steps(name, STEP_LIMIT), self.term.check).once()
             if pause is None or pause > 0:
                 return
 
     async def tidies(self, name: str, run_once: Callable[[], Awaitable[object]]) -> None:
         """An entry of the dispatcher's timetable until it has come to its end once."""
-        self.dispatcher._housekeeping()  # names what it keeps count of
         done = asyncio.Event()
 
         async def once() -> None:
             await run_once()
             done.set()
 
+        errand = Errand(name, once, 1.0, Steps(name, STEP_LIMIT))
         for _ in range(5):
-            await self.dispatcher._tidy(name, once)
+            await errand.run_once()
             if done.is_set():
                 return
         raise AssertionError(f"{name} does not come on")

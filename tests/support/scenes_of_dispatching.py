@@ -63,7 +63,7 @@ async def a_trigger_that_cannot_be_evaluated(stage: Stage) -> Act:
     return lambda: stage.loops("scheduler", scheduler(stage).run_once)
 
 
-# The publisher, the retrier, the promoter, the look around
+# The publisher, the retrier, the admitter, the look around
 
 
 async def limited(stage: Stage) -> None:
@@ -89,7 +89,7 @@ async def doorbells_of_every_limit(stage: Stage) -> Act:
     )
 
     async def act() -> None:
-        await stage.dispatcher._keep_trying("publisher", publisher.begin)  # pyright: ignore[reportPrivateUsage]
+        await stage.loops("publisher", publisher.begin)
         await stage.loops("publisher", publisher.run_once)
 
     return act
@@ -140,7 +140,7 @@ async def planned_runs_of_every_policy(stage: Stage) -> Act:
     await schedule_runs(stage.here.db, [Wanted(job=gone, delay=1)], actor="test")
     await stage.sql("update job set deleted_at = now() where id = $1", gone)
     await stage.at(10)
-    return lambda: stage.loops("promoter", stage.there.promoter(stage.term, room=0).run_once)
+    return lambda: stage.loops("admitter", stage.there.admitter(stage.term, room=0).run_once)
 
 
 @loop

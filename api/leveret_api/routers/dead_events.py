@@ -38,7 +38,7 @@ async def list_dead_events(
 @router.get("/{id}", operation_id="getDeadEvent", responses=refusals(404))
 async def read_dead_event(dead_event_id: DeadEventId, services: ServicesDep) -> DeadEventBytes:
     """Read one with its bytes."""
-    return DeadEventBytes.of(await quarantine.read_dead_event(services.database, dead_event_id))
+    return DeadEventBytes.whole(await quarantine.read_dead_event(services.database, dead_event_id))
 
 
 @router.delete("/{id}", status_code=204, operation_id="discardDeadEvent", responses=refusals(404))

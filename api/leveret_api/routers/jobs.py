@@ -233,5 +233,5 @@ async def _changed(services: Services, change: Change, response: Response) -> Jo
 
 async def _job(services: Services, job_id: int, response: Response) -> Job:
     row = await job_reads.get_job(services.database, job_id)
-    tag(response, row["version"])
+    tag(response, row.version)
     return Job.of(row, await services.served.get())

@@ -44,7 +44,7 @@ from leveret_core.states import State
 from leveret_core.store.jobs.refs import job_ref, resolve_job
 from leveret_core.store.occurrences import commands
 from leveret_core.store.reads import occurrences as occurrence_reads
-from leveret_core.store.reads.occurrences import OccurrenceFilter
+from leveret_core.store.reads.occurrences import OccurrenceFilter, OccurrenceRow
 from leveret_core.store.reads.pages import EndKey, Page
 
 router = APIRouter(prefix="/api/v1/occurrences", tags=["occurrences"], route_class=JSONRoute)
@@ -115,7 +115,7 @@ async def read_logs(
     rows = await occurrence_reads.list_logs(services.database, occurrence_id, after=decode_log_cursor(after), limit=limit)
     more = len(rows) > limit
     rows = rows[:limit]
-    return LogPage.of(rows, encode_log_cursor(rows[-1]["attempt"], rows[-1]["seq"]) if more else None)
+    return LogPage.of(rows, encode_log_cursor(rows[-1].attempt, rows[-1].seq) if more else None)
 
 
 @router.get(
@@ -163,13 +163,13 @@ async def requeue_occurrence(
 ) -> Occurrence:
     """Run an ended occurrence again, as a new one that names it."""
     payload = payload_bytes(services, body.payload if body else None)
-    if payload is not None and (job_id := await services.database.fetchval("occurrences/job_of", occurrence_id)) is not None:
+    if payload is not None and (job_id := await occurrence_reads.job_of(services.database, occurrence_id)) is not None:
         await check_runs(services, [(job_id, payload.decode(), "")])
     made = await commands.requeue_occurrence(services.database, occurrence_id, payload=payload, actor=ACTOR)
     await services.replaced(made.replaced)
     return await occurrence_made(services, made.occurrence_id, response, created=True)
 
 
-def _page(page: Page[int] | Page[datetime] | Page[EndKey]) -> OccurrencePage:
+def _page(page: Page[OccurrenceRow, int] | Page[OccurrenceRow, datetime] | Page[OccurrenceRow, EndKey]) -> OccurrencePage:
     cursor = encode_end_cursor(page.next) if isinstance(page.next, tuple) else encode_cursor(page.next)
     return OccurrencePage(items=[Occurrence.of(row) for row in page.rows], next_cursor=cursor, looked_at=page.looked_at)

@@ -18,6 +18,7 @@ from leveret_api.schemas.system import Alive, Dispatcher, Health, Overview, Serv
 from leveret_api.schemas.types import JobTypeList
 from leveret_api.services import ServicesDep
 from leveret_api.status import Status
+from leveret_core.store.dead_events.quarantine import count_dead_events
 from leveret_core.store.errors import is_unavailable
 from leveret_core.store.reads import workers as worker_reads
 from leveret_core.store.workers.drain import drain_worker as drain
@@ -89,7 +90,7 @@ async def read_metrics(request: Request, services: ServicesDep) -> Answer:
     if states.postgres == "ok":
         try:
             current = await status.overview()
-            dead_events = await services.database.fetchval("dead_events/count")
+            dead_events = await count_dead_events(services.database)
         except Exception as error:
             if not is_unavailable(error):
                 raise

@@ -48,8 +48,7 @@ async def trigger_jobs(body: BulkTriggerRequest, services: ServicesDep) -> Trigg
         services.hints.send(Hint("occurrences", tuple(created)))
         services.hints.send(Hint("scheduled"))
     rows = {
-        row["id"]: row
-        for row in await occurrence_reads.get_occurrences(services.database, [each.occurrence_id for each in found])
+        row.id: row for row in await occurrence_reads.get_occurrences(services.database, [each.occurrence_id for each in found])
     }
     occurrences = {id_: Occurrence.of(row) for id_, row in rows.items()}
     return TriggeredList(items=[occurrences[each.occurrence_id] for each in found], created=len(created))

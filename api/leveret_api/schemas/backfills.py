@@ -6,12 +6,12 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-import asyncpg
 from pydantic import BaseModel, Field
 
 from leveret_api.schemas.body import WHOLE, Body
 from leveret_api.schemas.texts import Reason
 from leveret_core.states import State
+from leveret_core.store.backfills.commands import BackfillRow
 
 _ZONE = "Without an offset it is wall time in the job's zone. Belongs to the range."
 
@@ -62,10 +62,10 @@ class Backfill(BaseModel):
     finished_at: datetime | None
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> Backfill:
-        """The backfill in a row of `reads/backfill`."""
-        payload = None if row["payload"] is None else json.loads(row["payload"])
-        return cls.model_validate(dict(row) | {"payload": payload, "counts": json.loads(row["counts"])})
+    def of(cls, row: BackfillRow) -> Backfill:
+        """The backfill in a row."""
+        payload = None if row.payload is None else json.loads(row.payload)
+        return cls.model_validate(row.values() | {"payload": payload, "counts": json.loads(row.counts)})
 
 
 class BackfillPage(BaseModel):

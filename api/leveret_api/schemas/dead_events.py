@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime
-from typing import Literal, Self
+from typing import Literal
 from uuid import UUID
 
-import asyncpg
 from pydantic import BaseModel, Field
+
+from leveret_core.store.dead_events.quarantine import DeadEventBytesRow, DeadEventRow
 
 
 class DeadEvent(BaseModel):
@@ -28,9 +29,9 @@ class DeadEvent(BaseModel):
     size: int = Field(description="Bytes that came; of more than a mebibyte only the first are kept.")
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> Self:
-        """The dead event in a row of `dead_events/list`."""
-        return cls.model_validate(dict(row))
+    def of(cls, row: DeadEventRow) -> DeadEvent:
+        """The dead event in a row."""
+        return cls.model_validate(row.values())
 
 
 class DeadEventBytes(DeadEvent):
@@ -40,11 +41,9 @@ class DeadEventBytes(DeadEvent):
     base64: str
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> Self:
-        """The dead event in a row of `dead_events/get`."""
-        fields = dict(row)
-        body: bytes = fields.pop("body")
-        return cls.model_validate(fields | {"text": _text(body), "base64": base64.b64encode(body).decode()})
+    def whole(cls, row: DeadEventBytesRow) -> DeadEventBytes:
+        """The dead event in a row."""
+        return cls.model_validate(row.values() | {"text": _text(row.body), "base64": base64.b64encode(row.body).decode()})
 
 
 class DeadEventPage(BaseModel):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
@@ -13,6 +12,7 @@ from leveret_api.schemas.body import WHOLE, Body, Moment
 from leveret_api.schemas.occurrences import AttemptError, Occurrence
 from leveret_api.schemas.texts import Part, Reason
 from leveret_core.store.dead_letters.commands import COUNTED, MAX_AT_ONCE
+from leveret_core.store.reads.occurrences import OccurrenceRow
 
 Id = Annotated[int, Field(ge=1, lt=2**63), WHOLE]
 JobId = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": 2**63 - 1})]
@@ -24,10 +24,11 @@ class DeadLetter(Occurrence):
     error: AttemptError | None  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> DeadLetter:
-        """The dead letter in a row of `dead_letters/list`."""
-        parsed = {name: None if row[name] is None else json.loads(row[name]) for name in ("progress", "error")}
-        return cls.model_validate(dict(row) | parsed)
+    def of(cls, row: OccurrenceRow) -> DeadLetter:
+        """The dead letter in a row."""
+        values = row.values()
+        parsed = {name: None if values[name] is None else json.loads(values[name]) for name in ("progress", "error")}
+        return cls.model_validate(values | parsed)
 
 
 class DeadLetterPage(BaseModel):

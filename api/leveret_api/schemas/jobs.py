@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, cast
 
-import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -21,6 +20,7 @@ from leveret_core.job_definition import JobDefinition, check, define
 from leveret_core.job_rules import MAX_CATCH_UP_WINDOW, MAX_DESCRIPTION, MAX_PATH, MAX_TAG, MAX_TAGS, MAX_TIMEOUT, NAME
 from leveret_core.patterns import MAX_TYPE_LENGTH
 from leveret_core.states import State
+from leveret_core.store.reads.jobs import JobRow
 
 Name = Annotated[
     str,
@@ -260,23 +260,23 @@ class Job(BaseModel):
     last_occurrence: LastOccurrence | None
 
     @classmethod
-    def of(cls, row: asyncpg.Record, served: Served) -> Job:
-        """The job in a row of `reads/job`, while live workers serve `served`."""
-        values = dict(row)
-        trigger = triggers.load(json.loads(row["trigger"]))
+    def of(cls, row: JobRow, served: Served) -> Job:
+        """The job in a row, while live workers serve `served`."""
+        values = row.values()
+        trigger = triggers.load(json.loads(row.trigger))
         last = None
-        if row["last_id"] is not None:
-            last = {name: row[f"last_{name}"] for name in ("id", "state", "scheduled_for", "finished_at")}
+        if row.last_id is not None:
+            last = {name: values[f"last_{name}"] for name in ("id", "state", "scheduled_for", "finished_at")}
         return cls.model_validate(
             values
             | {
-                "payload": json.loads(row["payload"]),
-                "retry": json.loads(row["retry"]),
+                "payload": json.loads(row.payload),
+                "retry": json.loads(row.retry),
                 "trigger": triggers.encode(trigger),
                 "trigger_description": _described(trigger),
-                "paused": row["paused_at"] is not None,
-                "source": "code" if row["declaration"] is not None else "api" if row["import_source"] is None else "import",
-                "served": served.serves(row["type"]),
+                "paused": row.paused_at is not None,
+                "source": "code" if row.declaration is not None else "api" if row.import_source is None else "import",
+                "served": served.serves(row.type),
                 "last_occurrence": last,
             }
         )

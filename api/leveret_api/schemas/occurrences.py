@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
@@ -16,6 +15,7 @@ from leveret_api.schemas.body import WHOLE, Body
 from leveret_api.schemas.texts import IdempotencyKey, Reason
 from leveret_core.states import State
 from leveret_core.store.planned.runs import MAX_DELAY, MAX_RUNS
+from leveret_core.store.reads.occurrences import AttemptRow, LogRow, OccurrenceDetailRow, OccurrenceRow
 
 MAX_ERROR_TYPE, MAX_ERROR_LINE = 200, 300
 """Characters of an error's type and of its first line, in lists."""
@@ -98,9 +98,9 @@ class Occurrence(BaseModel):
     error: ErrorSummary | None = Field(description="Of the last attempt that failed.")
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> Occurrence:
-        """The occurrence in a row of `reads/occurrences`."""
-        return cls.model_validate(dict(row) | {"progress": _parsed(row["progress"]), "error": _summary(row["error"])})
+    def of(cls, row: OccurrenceRow) -> Occurrence:
+        """The occurrence in a row."""
+        return cls.model_validate(row.values() | {"progress": _parsed(row.progress), "error": _summary(row.error)})
 
 
 class Attempt(BaseModel):
@@ -133,12 +133,13 @@ class OccurrenceDetail(Occurrence):
 
     @classmethod
     def detail(
-        cls, row: asyncpg.Record, attempts: Sequence[asyncpg.Record], waits_for: WaitsFor | None = None
+        cls, row: OccurrenceDetailRow, attempts: Sequence[AttemptRow], waits_for: WaitsFor | None = None
     ) -> OccurrenceDetail:
-        """The occurrence in a row of `reads/occurrence` with the rows of `reads/attempts`."""
-        parsed = {name: _parsed(row[name]) for name in ("progress", "checkpoint", "payload", "result", "error")}
-        tried = [dict(attempt) | {"error": _parsed(attempt["error"])} for attempt in attempts]
-        return cls.model_validate(dict(row) | parsed | {"attempts": tried, "waits_for": waits_for})
+        """The occurrence in a row, with the rows of its attempts."""
+        values = row.values()
+        parsed = {name: _parsed(values[name]) for name in ("progress", "checkpoint", "payload", "result", "error")}
+        tried = [attempt.values() | {"error": _parsed(attempt.error)} for attempt in attempts]
+        return cls.model_validate(values | parsed | {"attempts": tried, "waits_for": waits_for})
 
 
 class OccurrencePage(BaseModel):
@@ -169,9 +170,9 @@ class LogPage(BaseModel):
     next_cursor: str | None
 
     @classmethod
-    def of(cls, rows: Sequence[asyncpg.Record], next_cursor: str | None) -> LogPage:
-        """The page of rows of `reads/logs`."""
-        items = [LogRecord.model_validate(dict(row) | {"fields": _parsed(row["fields"])}) for row in rows]
+    def of(cls, rows: Sequence[LogRow], next_cursor: str | None) -> LogPage:
+        """The page of these rows."""
+        items = [LogRecord.model_validate(row.values() | {"fields": _parsed(row.fields)}) for row in rows]
         return cls(items=items, next_cursor=next_cursor)
 
 

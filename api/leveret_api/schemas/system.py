@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 
 from leveret_core.patterns import queue_name
 from leveret_core.states import State
+from leveret_core.store.reads.overview import DispatcherRow
+from leveret_core.store.reads.workers import RefusalRow, WorkerRow
 from leveret_core.supervision import TaskState
 
 ServiceState = Literal["ok", "down"]
@@ -49,10 +50,10 @@ class Worker(BaseModel):
     stopped_at: datetime | None
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> Worker:
-        """The worker in a row of `reads/workers`."""
-        handlers = [handler | {"queue": queue_name(handler["pattern"])} for handler in json.loads(row["handlers"])]
-        return cls.model_validate(dict(row) | {"handlers": handlers})
+    def of(cls, row: WorkerRow) -> Worker:
+        """The worker in a row."""
+        handlers = [handler | {"queue": queue_name(handler["pattern"])} for handler in json.loads(row.handlers)]
+        return cls.model_validate(row.values() | {"handlers": handlers})
 
 
 class Refusal(BaseModel):
@@ -71,10 +72,10 @@ class WorkerDetails(Worker):
     refusals: list[Refusal] = Field(description="The latest first; only the latest are kept.")
 
     @classmethod
-    def told(cls, row: asyncpg.Record, refusals: Sequence[asyncpg.Record]) -> WorkerDetails:
-        """The worker in a row of `workers/one`, with rows of `workers/refusals`."""
+    def told(cls, row: WorkerRow, refusals: Sequence[RefusalRow]) -> WorkerDetails:
+        """The worker in a row, with the rows of what was refused."""
         return cls(
-            **Worker.of(row).model_dump(by_alias=True), refusals=[Refusal.model_validate(dict(each)) for each in refusals]
+            **Worker.of(row).model_dump(by_alias=True), refusals=[Refusal.model_validate(each.values()) for each in refusals]
         )
 
 
@@ -113,9 +114,9 @@ class Dispatcher(BaseModel):
     clock_set_back_at: datetime | None
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> Dispatcher:
-        """The dispatcher in a row of `reads/dispatcher`."""
-        return cls.model_validate(dict(row) | {"ownerless_examples": json.loads(row["ownerless_examples"])})
+    def of(cls, row: DispatcherRow) -> Dispatcher:
+        """The dispatcher in a row."""
+        return cls.model_validate(row.values() | {"ownerless_examples": json.loads(row.ownerless_examples)})
 
 
 class ServiceStates(BaseModel):

@@ -21,6 +21,9 @@ _DATA_CLASSES = ("21", "22", "23", "54")
 """SQLSTATE classes: cardinality, data (asyncpg's own refusals to encode an argument too), constraints, too large or complex."""
 _DATA_STATES = frozenset({"42804", "42846", "P0001"})
 """Wrong type, no such cast, and what our own triggers raise."""
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""All that Postgres, its driver and the network raise, as far as it is known by its class."""
+_CHANGED_MEANWHILE = (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError, asyncpg.RaiseError)
 _CONTENTION = frozenset({"40001", "40P01", "55P03"})
 """Serialization failure, deadlock, lock timeout."""
 
@@ -36,12 +39,16 @@ def is_contention(error: BaseException) -> bool:
     return _state(error) in _CONTENTION
 
 
+def met_another_change(error: BaseException) -> bool:
+    """Whether the data was right when it was looked at, and something else was changed since: to be asked anew."""
+    return isinstance(error, _CHANGED_MEANWHILE)
+
+
 def is_unavailable(error: BaseException) -> bool:
     """Whether Postgres, the way to it, or the driver failed, and not the data: try again, on another connection."""
     if not isinstance(error, Exception) or is_data_error(error):
         return False
-    known = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
-    return isinstance(error, known) or _passed_the_driver(error)
+    return isinstance(error, DATABASE_ERRORS) or _passed_the_driver(error)
 
 
 def _state(error: BaseException) -> str:

@@ -77,6 +77,24 @@ async def pending(connection: Connection) -> list[str]:
     return [name for name in available() if name not in applied]
 
 
+async def pending_migrations(database_url: str) -> list[str]:
+    """Names of the migrations that a database lacks.
+
+    Raises:
+        ConfigurationError: Postgres cannot be used, or its tables are newer than this program.
+    """
+    try:
+        connection = await asyncpg.connect(database_url, timeout=10)
+    except Exception as error:
+        raise ConfigurationError(
+            f"Postgres cannot be used ({told(error, database_url)}); check LEVERET_DATABASE_URL and that the server runs"
+        ) from error
+    try:
+        return await pending(connection)
+    finally:
+        await connection.close(timeout=5)
+
+
 async def migrate(database_url: str, *, patience: float = PATIENCE) -> list[str]:
     """Bring the database up to date. Safe when many processes call it at once, and while others read and write.
 

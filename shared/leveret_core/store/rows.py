@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -13,6 +13,10 @@ R = TypeVar("R")
 
 class Row(msgspec.Struct, frozen=True, gc=False):
     """What a statement gives: a field for each column, of the same name."""
+
+    def values(self) -> dict[str, Any]:
+        """The fields by name."""
+        return msgspec.structs.asdict(self)
 
 
 def typed(kind: Callable[..., R], rows: Iterable[asyncpg.Record]) -> list[R]:

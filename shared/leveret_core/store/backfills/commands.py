@@ -17,6 +17,7 @@ from leveret_core.store.database import Connection, Database, sql
 from leveret_core.store.jobs.refs import JobRef, resolve_job
 from leveret_core.store.reads.jobs import get_job
 from leveret_core.store.reads.pages import Page
+from leveret_core.store.rows import Row, one, typed
 from leveret_core.store.slots.release import release
 from leveret_core.triggers import Cron, Interval, Trigger, TriggerError, fire_times_between
 
@@ -47,6 +48,27 @@ class Wanted:
     payload: str | None = None
 
 
+class BackfillRow(Row, frozen=True):
+    """A backfill, with how its occurrences stand. `payload` and `counts` are JSON text."""
+
+    id: int
+    job_id: int
+    job_name: str
+    start_at: datetime
+    end_at: datetime
+    concurrency: str
+    max_concurrent: int
+    payload: str | None
+    state: str
+    reason: str | None
+    total: int | None
+    created: int
+    existing: int
+    created_at: datetime
+    finished_at: datetime | None
+    counts: str
+
+
 @dataclass(frozen=True)
 class CancelledBackfill:
     """What cancelling came to: the job, how many occurrences changed, and the words to those workers that run one."""
@@ -70,10 +92,10 @@ async def start_backfill(db: Database, ref: JobRef, wanted: Wanted, *, limit: in
     """
     job_id = await resolve_job(db, ref)
     row = await get_job(db, job_id)
-    trigger = triggers.load_json(row["trigger"])
+    trigger = triggers.load_json(row.trigger)
     if not isinstance(trigger, Cron | Interval):
         kind = "once" if isinstance(trigger, triggers.Once) else "manual"
-        raise InvalidInput.at("", f"job {row['name']} has a {kind} trigger; only a cron or interval job can be backfilled")
+        raise InvalidInput.at("", f"job {row.name} has a {kind} trigger; only a cron or interval job can be backfilled")
     start_at, end_at = _range(wanted, trigger, await read_clock(db))
     total = await _count(trigger, start_at, end_at, limit)
     async with db.transaction() as connection:
@@ -81,11 +103,11 @@ async def start_backfill(db: Database, ref: JobRef, wanted: Wanted, *, limit: in
         if locked is None:
             raise NotFound(f"there is no job {job_id}")
         if await connection.fetchval(sql("backfills/count_running"), job_id) >= MAX_RUNNING:
-            raise Conflict(f"{MAX_RUNNING} backfills of job {row['name']} are running; wait for one, or cancel it")
+            raise Conflict(f"{MAX_RUNNING} backfills of job {row.name} are running; wait for one, or cancel it")
         backfill_id: int = await connection.fetchval(
             sql("backfills/insert"),
             job_id,
-            row["trigger"],
+            row.trigger,
             start_at,
             end_at,
             wanted.concurrency,
@@ -124,13 +146,13 @@ async def cancel_backfill(
             tries += 1
 
 
-async def get_backfill(db: Database, backfill_id: int) -> asyncpg.Record:
+async def get_backfill(db: Database, backfill_id: int) -> BackfillRow:
     """One backfill, with how its occurrences stand.
 
     Raises:
         NotFound: there is none.
     """
-    row = await db.fetchrow("reads/backfill", backfill_id)
+    row = one(BackfillRow, await db.fetchrow("reads/backfill", backfill_id))
     if row is None:
         raise NotFound(f"there is no backfill {backfill_id}")
     return row
@@ -138,7 +160,7 @@ async def get_backfill(db: Database, backfill_id: int) -> asyncpg.Record:
 
 async def list_backfills(
     db: Database, *, job_id: int | None = None, state: str | None = None, below: int | None = None, limit: int = 50
-) -> Page[int]:
+) -> Page[BackfillRow, int]:
     """Backfills, newest first.
 
     Args:
@@ -147,8 +169,8 @@ async def list_backfills(
         below: the `next` of the page before; None for the first.
         limit: rows, at most.
     """
-    rows = await db.fetch("reads/backfills", below, limit + 1, job_id, state)
-    return Page(rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None)
+    rows = typed(BackfillRow, await db.fetch("reads/backfills", below, limit + 1, job_id, state))
+    return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
 
 
 def _range(wanted: Wanted, trigger: Trigger, now: datetime) -> tuple[datetime, datetime]:

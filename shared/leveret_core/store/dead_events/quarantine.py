@@ -1,16 +1,36 @@
-"""Dead events: what workers sent and nobody could apply, until somebody discards it or its time is over."""
+"""Dead events: what workers sent and could not be applied, until a user discards it or its time is over."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
-
-import asyncpg
 
 from leveret_core.errors import NotFound
 from leveret_core.store.database import Database, columns
 from leveret_core.store.reads.pages import Page
+from leveret_core.store.rows import Row, one, typed
+
+
+class DeadEventRow(Row, frozen=True):
+    """What could not be applied, without its bytes."""
+
+    id: int
+    at: datetime
+    kind: str
+    reason: str
+    worker_id: uuid.UUID | None
+    worker_name: str | None
+    occurrence_id: int | None
+    attempt: int | None
+    size: int
+
+
+class DeadEventBytesRow(DeadEventRow, frozen=True):
+    """What could not be applied, with its bytes."""
+
+    body: bytes
 
 
 class DeadRow(NamedTuple):
@@ -44,7 +64,7 @@ async def count_dead_events(database: Database) -> int:
 
 async def list_dead_events(
     database: Database, *, worker: uuid.UUID | None, occurrence: int | None, below: int | None, limit: int
-) -> Page[int]:
+) -> Page[DeadEventRow, int]:
     """A page of them without their bytes, newest first.
 
     Args:
@@ -54,13 +74,13 @@ async def list_dead_events(
         below: only those with a smaller id.
         limit: rows, at most.
     """
-    rows = await database.fetch("dead_events/list", below, worker, occurrence, limit)
-    return Page(rows, rows[-1]["id"] if len(rows) == limit else None)
+    rows = typed(DeadEventRow, await database.fetch("dead_events/list", below, worker, occurrence, limit))
+    return Page(rows, rows[-1].id if len(rows) == limit else None)
 
 
-async def read_dead_event(database: Database, id_: int) -> asyncpg.Record:
+async def read_dead_event(database: Database, id_: int) -> DeadEventBytesRow:
     """One with its bytes. Raises `NotFound`."""
-    row = await database.fetchrow("dead_events/get", id_)
+    row = one(DeadEventBytesRow, await database.fetchrow("dead_events/get", id_))
     if row is None:
         raise NotFound(f"there is no dead event {id_}")
     return row

@@ -14,7 +14,9 @@ from leveret_core.errors import InvalidInput, LeveretError, NotFound
 from leveret_core.states import State
 from leveret_core.store.database import Database
 from leveret_core.store.occurrences.commands import requeue_in
+from leveret_core.store.reads.occurrences import OccurrenceRow
 from leveret_core.store.reads.pages import SCAN_TIME, pattern_of
+from leveret_core.store.rows import typed
 
 MAX_AT_ONCE = 1_000
 """Dead letters that one call deals with, at most."""
@@ -63,7 +65,7 @@ Choice = DeadLetterFilter | Sequence[int]
 class DeadLetterPage:
     """Rows, the last to end first, and where the next page begins; None at the end. A short page need not be the last."""
 
-    rows: list[asyncpg.Record]
+    rows: list[OccurrenceRow]
     next: Key | None
 
 
@@ -121,10 +123,10 @@ async def list_dead_letters(
         rows += await db.fetch("dead_letters/list", at, id_, limit + 1 - len(rows), SCAN, *which.values)
         if len(rows) > limit:
             last = rows[limit - 1]
-            return DeadLetterPage(rows[:limit], (last["finished_at"], last["id"]))
+            return DeadLetterPage(typed(OccurrenceRow, rows[:limit]), (last["finished_at"], last["id"]))
         below = await _horizon(db, "dead_letters/list_horizon", below, which)
         if below is None or time.monotonic() > give_up:
-            return DeadLetterPage(rows, below)
+            return DeadLetterPage(typed(OccurrenceRow, rows), below)
 
 
 async def requeue_dead_letters(

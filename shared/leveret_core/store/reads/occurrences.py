@@ -7,18 +7,109 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
-
 from leveret_core.errors import NotFound
 from leveret_core.patterns import expression
 from leveret_core.states import State
 from leveret_core.store.database import Database
 from leveret_core.store.reads.pages import SCAN, EndKey, Page, pattern_of, read_page
+from leveret_core.store.rows import Row, one, typed
 
 STATE_SCAN = 5_000
 """Rows one statement looks at for each state, at most, where states are read one by one; see `pages.SCAN`."""
 WITH_ERROR = (State.FAILED, State.TIMED_OUT)
 """The states whose error is looked at by a search."""
+
+
+class OccurrenceRow(Row, frozen=True):
+    """An occurrence, as lists have it. `progress` and `error` are JSON text."""
+
+    id: int
+    job_id: int
+    job_name: str
+    job_version: int
+    type: str
+    origin: str
+    scheduled_for: datetime
+    state: str
+    reason: str | None
+    blocker_id: int | None
+    missed_count: int | None
+    missed_until: datetime | None
+    attempt: int
+    max_attempts: int
+    lost_count: int
+    worker_id: UUID | None
+    worker_name: str | None
+    progress: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration: float | None
+    retry_at: datetime | None
+    requeue_of: int | None
+    concurrency_key: str
+    priority: int
+    backfill_id: int | None
+    resolution: str | None
+    error: str | None
+
+
+class OccurrenceDetailRow(OccurrenceRow, frozen=True):
+    """An occurrence with everything known about it. `checkpoint`, `payload` and `result` are JSON text."""
+
+    snoozed_count: int
+    checkpoint: str | None
+    payload: str
+    result: str | None
+    idempotency_key: str | None
+    rung: bool
+    requeued_as: int | None
+
+
+class AttemptRow(Row, frozen=True):
+    """An attempt. `error` is JSON text."""
+
+    attempt: int
+    state: str
+    worker_id: UUID | None
+    worker_name: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+
+
+class LogRow(Row, frozen=True):
+    """A log record. `fields` is JSON text."""
+
+    attempt: int
+    seq: int
+    at: datetime
+    level: str
+    message: str
+    fields: str | None
+
+
+class WaitingRow(Row, frozen=True):
+    """What stands between a pending occurrence and a worker, as far as the tables know it.
+
+    `count` and `per` are of its type's rate limit, `key_…` of the limit by key; `workers` serve its type, `free` of them may
+    take something.
+    """
+
+    type: str
+    told: bool
+    put_off_until: datetime | None
+    count: int | None
+    per: float | None
+    key_count: int | None
+    key_per: float | None
+    key_path: str | None
+    key_value: str | None
+    key_ready_at: datetime | None
+    in_line: bool | None
+    unanswered: int
+    workers: int
+    free: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +169,9 @@ class OccurrenceFilter:
         return self.type is None and not self.states and self.worker_id is None and not self.by_end
 
 
-async def list_occurrences(db: Database, which: OccurrenceFilter, *, below: int | None = None, limit: int = 50) -> Page[int]:
+async def list_occurrences(
+    db: Database, which: OccurrenceFilter, *, below: int | None = None, limit: int = 50
+) -> Page[OccurrenceRow, int]:
     """Occurrences, newest first.
 
     Args:
@@ -90,14 +183,16 @@ async def list_occurrences(db: Database, which: OccurrenceFilter, *, below: int 
         return Page([], None)
     if states is not None and State.SUCCEEDED.value not in states:
         scan = limit + 1 if (filters[0], *filters[2:]) == (None, None, None) else STATE_SCAN
-        return await read_page(db, "reads/occurrences_in_states", "id", below, limit, scan, filters, horizon_scope=(states,))
+        return await read_page(
+            db, OccurrenceRow, "reads/occurrences_in_states", "id", below, limit, scan, filters, horizon_scope=(states,)
+        )
     scan = limit + 1 if which.passes_all else SCAN
-    return await read_page(db, "reads/occurrences", "id", below, limit, scan, filters[:3])
+    return await read_page(db, OccurrenceRow, "reads/occurrences", "id", below, limit, scan, filters[:3])
 
 
 async def list_occurrences_ended(
     db: Database, which: OccurrenceFilter, *, below: EndKey | None = None, limit: int = 50
-) -> Page[EndKey]:
+) -> Page[OccurrenceRow, EndKey]:
     """Occurrences that ended in the time that the filter names, the last to end first.
 
     Args:
@@ -111,7 +206,7 @@ async def list_occurrences_ended(
         name, scan, scope = "reads/occurrences_ended_in_states", STATE_SCAN, (*which.times, which.states_or_none)
     filters = (*which.values, *which.times)
     key = ("finished_at", "id")
-    return await read_page(db, name, key, below, limit, scan, filters, horizon_scope=scope)
+    return await read_page(db, OccurrenceRow, name, key, below, limit, scan, filters, horizon_scope=scope)
 
 
 async def list_occurrences_of_backfill(
@@ -122,7 +217,7 @@ async def list_occurrences_of_backfill(
     job_id: int | None = None,
     below: int | None = None,
     limit: int = 50,
-) -> Page[int]:
+) -> Page[OccurrenceRow, int]:
     """Occurrences of one backfill, newest first.
 
     Args:
@@ -137,12 +232,12 @@ async def list_occurrences_of_backfill(
     states = [state.value for state in which.states or State]
     filters = (type_, states, worker_id, backfill_id, job_id, error, *which.times)
     rows = await db.fetch("reads/occurrences_of_backfill", below, limit + 1, *filters)
-    return Page(rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None)
+    return Page(typed(OccurrenceRow, rows[:limit]), rows[limit - 1]["id"] if len(rows) > limit else None)
 
 
 async def list_occurrences_of(
     db: Database, job_id: int, which: OccurrenceFilter, *, below: datetime | None = None, limit: int = 50
-) -> Page[datetime]:
+) -> Page[OccurrenceRow, datetime]:
     """Occurrences of one job, which may be deleted, the latest planned first.
 
     Args:
@@ -154,34 +249,59 @@ async def list_occurrences_of(
     scan = limit + 1 if which.passes_all else SCAN
     filters, scope = (*which.values, *which.times), (job_id,)
     return await read_page(
-        db, "reads/occurrences_of_job", "scheduled_for", below, limit, scan, filters, scope=scope, horizon_scope=scope
+        db,
+        OccurrenceRow,
+        "reads/occurrences_of_job",
+        "scheduled_for",
+        below,
+        limit,
+        scan,
+        filters,
+        scope=scope,
+        horizon_scope=scope,
     )
 
 
-async def get_occurrence(db: Database, occurrence_id: int) -> tuple[asyncpg.Record, list[asyncpg.Record]]:
+async def get_occurrence(db: Database, occurrence_id: int) -> tuple[OccurrenceDetailRow, list[AttemptRow]]:
     """One occurrence and its attempts, oldest first.
 
     Raises:
         NotFound: there is none.
     """
-    row = await db.fetchrow("reads/occurrence", occurrence_id)
+    row = one(OccurrenceDetailRow, await db.fetchrow("reads/occurrence", occurrence_id))
     if row is None:
         raise NotFound(f"there is no occurrence {occurrence_id}")
-    return row, await db.fetch("reads/attempts", occurrence_id)
+    return row, typed(AttemptRow, await db.fetch("reads/attempts", occurrence_id))
 
 
-async def get_occurrences(db: Database, occurrence_ids: Sequence[int]) -> list[asyncpg.Record]:
+async def get_occurrences(db: Database, occurrence_ids: Sequence[int]) -> list[OccurrenceRow]:
     """Those of these occurrences that there are, in no order, as `list_occurrences` has them."""
-    return await db.fetch("reads/occurrences_by_id", list(set(occurrence_ids)))
+    return typed(OccurrenceRow, await db.fetch("reads/occurrences_by_id", list(set(occurrence_ids))))
 
 
-async def list_logs(db: Database, occurrence_id: int, *, after: tuple[int, int], limit: int) -> list[asyncpg.Record]:
+async def list_logs(db: Database, occurrence_id: int, *, after: tuple[int, int], limit: int) -> list[LogRow]:
     """Log records after (attempt, seq), oldest first, one more than `limit` when there are more.
 
     Raises:
         NotFound: there is no such occurrence.
     """
     rows = await db.fetch("reads/logs", occurrence_id, *after, limit + 1)
-    if not rows and await db.fetchval("occurrences/job_of", occurrence_id) is None:
+    if not rows and await job_of(db, occurrence_id) is None:
         raise NotFound(f"there is no occurrence {occurrence_id}")
-    return rows
+    return typed(LogRow, rows)
+
+
+async def job_of(db: Database, occurrence_id: int) -> int | None:
+    """The job of an occurrence; None if there is no such occurrence."""
+    job_id: int | None = await db.fetchval("occurrences/job_of", occurrence_id)
+    return job_id
+
+
+async def read_waiting(db: Database, occurrence_id: int, window: int, patterns: Sequence[str]) -> WaitingRow | None:
+    """What keeps a pending occurrence; None when it is not pending.
+
+    Args:
+        window: unanswered dispatch messages of a type, at most; more are not counted.
+        patterns: of handlers that match its type.
+    """
+    return one(WaitingRow, await db.fetchrow("reads/waits_for", occurrence_id, window, patterns))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import asyncpg
 
 from leveret_core.store.database import Database
+from leveret_core.store.rows import typed
 
 MAX_LIMIT = 500
 """Rows in a page, at most."""
@@ -21,23 +23,25 @@ SCAN_TIME = 0.5
 EndKey = tuple[datetime, int]
 """Where an occurrence stands among those that ended: when it did, and its id."""
 Key = TypeVar("Key", int, datetime, EndKey)
+RowT = TypeVar("RowT")
 
 
 @dataclass(frozen=True)
-class Page(Generic[Key]):
+class Page(Generic[RowT, Key]):
     """Rows, newest first, and the key below which the next page begins; None at the end.
 
     A page can be short, even empty, without being the last: the filter let little pass of what was looked at.
     `looked_at` tells then how many rows that were.
     """
 
-    rows: list[asyncpg.Record]
+    rows: list[RowT]
     next: Key | None
     looked_at: int | None = None
 
 
 async def read_page(
     db: Database,
+    kind: Callable[..., RowT],
     name: str,
     key: str | tuple[str, str],
     below: Key | None,
@@ -47,10 +51,11 @@ async def read_page(
     *,
     scope: tuple[object, ...] = (),
     horizon_scope: tuple[object, ...] = (),
-) -> Page[Key]:
+) -> Page[RowT, Key]:
     """A page of what the statement `name` finds, and its neighbour `…_horizon` says how far it looked.
 
     Args:
+        kind: what the rows are.
         name: the statement.
         key: the column, or two, by which rows are in order.
         below: where to begin; None at the first row.
@@ -68,18 +73,18 @@ async def read_page(
         found = await db.fetch(name, *start, limit + 1 - len(rows), scan, *filters, *scope)
         rows += found
         if len(rows) > limit:
-            return Page(rows[:limit], _key_of(rows[limit - 1], key))
+            return Page(typed(kind, rows[:limit]), _key_of(rows[limit - 1], key))
         if found and found[0].get("found", 0) > len(found):
-            return Page(rows, _key_of(rows[-1], key))
+            return Page(typed(kind, rows), _key_of(rows[-1], key))
         if scan == limit + 1:
-            return Page(rows, None)
+            return Page(typed(kind, rows), None)
         horizon = await db.fetchrow(f"{name}_horizon", *start, scan, *horizon_scope)
         if horizon is None or horizon["scanned"] < scan:
-            return Page(rows, None)
+            return Page(typed(kind, rows), None)
         looked_at += scan
         below = _key_of(horizon, key)
         if time.monotonic() > until:
-            return Page(rows, below, looked_at)
+            return Page(typed(kind, rows), below, looked_at)
 
 
 def _key_of(row: asyncpg.Record, key: str | tuple[str, str]) -> Any:

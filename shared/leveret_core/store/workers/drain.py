@@ -7,18 +7,16 @@ import logging
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-import asyncpg
-
 from leveret_core.errors import BrokerUnavailable, Conflict, NotFound
 from leveret_core.messages import Drain
 from leveret_core.store.database import Database, sql
+from leveret_core.store.reads.workers import WorkerRow
+from leveret_core.store.rows import one
 
 log = logging.getLogger(__name__)
 
 
-async def drain_worker(
-    db: Database, worker_id: UUID, *, tell: Callable[[Drain], Awaitable[None]], actor: str
-) -> asyncpg.Record:
+async def drain_worker(db: Database, worker_id: UUID, *, tell: Callable[[Drain], Awaitable[None]], actor: str) -> WorkerRow:
     """Ask a worker to take nothing more, to finish what it runs, and to end. Asking again does no harm.
 
     The word stands in the worker's row, and the answers to its heartbeats tell it; `tell` only makes that quicker.
@@ -44,7 +42,7 @@ async def drain_worker(
         detail = json.dumps({"worker": str(worker_id), "name": row["name"]})
         await connection.execute(sql("workers/drain"), worker_id)
         await connection.execute(sql("workers/audit"), actor, "drain", detail)
-        told = await connection.fetchrow(sql("workers/one"), worker_id)
+        told = one(WorkerRow, await connection.fetchrow(sql("workers/one"), worker_id))
         assert told is not None
     try:
         await tell(Drain(worker=str(worker_id)))

@@ -17,8 +17,9 @@ def migrate(
 ) -> None:
     """Bring the database's tables up to date. Safe when many processes do it at once."""
     from leveret.cli.log_format import configure
-    from leveret.cli.processes.database import pending_migrations, prepare
+    from leveret.cli.processes.database import prepare
     from leveret_core.settings import load_settings
+    from leveret_core.store.migrate import pending_migrations
 
     settings = load_settings()
     configure(settings.log_level, settings.log_format)

@@ -6,13 +6,10 @@ import asyncio
 import logging
 import time
 
-import asyncpg
-
 from leveret.cli.errors import ServiceUnavailable
 from leveret_core.errors import ConfigurationError
-from leveret_core.service_urls import told
 from leveret_core.store.errors import is_unavailable
-from leveret_core.store.migrate import migrate, pending
+from leveret_core.store.migrate import migrate, pending_migrations
 from leveret_core.store.pooler import refuse_shared_sessions
 
 log = logging.getLogger("leveret.process")
@@ -59,24 +56,6 @@ async def prepare(url: str, *, wait: float, apply: bool) -> list[str]:
                 last_told = elapsed
                 log.warning("waiting for Postgres, for %.0f s more: %s", wait - elapsed, error)
             await asyncio.sleep(min(RETRY, wait - elapsed))
-
-
-async def pending_migrations(url: str) -> list[str]:
-    """Names of the migrations that the database lacks.
-
-    Raises:
-        ConfigurationError: Postgres cannot be used, or its tables are newer than this program.
-    """
-    try:
-        connection = await asyncpg.connect(url, timeout=10)
-    except Exception as error:
-        raise ConfigurationError(
-            f"Postgres cannot be used ({told(error, url)}); check LEVERET_DATABASE_URL and that the server runs"
-        ) from error
-    try:
-        return await pending(connection)
-    finally:
-        await connection.close(timeout=5)
 
 
 def _passes(cause: BaseException | None) -> bool:
