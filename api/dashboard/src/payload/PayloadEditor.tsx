@@ -4,9 +4,9 @@ import type { FieldError, JsonObject, JsonValue } from "../api/types";
 import { Field } from "../parts/Field";
 import { Segments } from "../parts/Segments";
 import { MISSING, misfits } from "./check";
-import { ObjectFields } from "./NestedField";
 import "./payload.css";
 import { isSchema, type Schema, shapeOf } from "./shape";
+import { ObjectFields } from "./ValueField";
 
 interface PayloadEditorProps {
   /** JSON as it is typed: what the form writes, too */

@@ -1,28 +1,17 @@
-import { type ReactNode, useState } from "react";
-import { parseJson, printJson } from "../api/json";
-import type { JsonValue } from "../api/types";
-import { Field } from "../parts/Field";
-import { numberText } from "./check";
-import { NestedField } from "./NestedField";
-import { type Schema, settled, shapeOf, spelled } from "./shape";
-
-export interface ValueFieldProps {
-  label: string;
-  hint?: string;
-  schema: Schema;
-  root: Schema;
-  /** undefined while it is left out */
-  value: JsonValue | undefined;
-  /** undefined leaves it out */
-  onChange: (value: JsonValue | undefined) => void;
-  required: boolean;
-  /** one of a list: named by its number, without a mark */
-  item?: boolean;
-  fallback?: JsonValue | undefined;
-  /** the API's name of the value: `payload.items.0` */
-  path: string;
-  problem: (path: string) => string | undefined;
-}
+import { printJson } from "../api/json";
+import type { JsonObject, JsonValue } from "../api/types";
+import { Button } from "../parts/Button";
+import { CloseIcon, PlusIcon } from "../parts/icons";
+import {
+  ChoiceField,
+  Name,
+  readJson,
+  readNumber,
+  type ValueFieldProps,
+  WrittenField,
+  writeNumber,
+} from "./PlainFields";
+import { blank, isSchema, type Schema, type Shape, settled, shapeOf } from "./shape";
 
 /** The control for one value, as its schema asks for it. */
 export function ValueField(props: ValueFieldProps) {
@@ -51,137 +40,139 @@ export function ValueField(props: ValueFieldProps) {
   }
 }
 
-interface WrittenFieldProps extends ValueFieldProps {
-  read: (text: string) => JsonValue;
-  write: (value: JsonValue) => string;
-  type?: "text" | "date";
-  inputMode?: "decimal";
-  lines?: number;
-  code?: boolean;
+interface NestedProps extends ValueFieldProps {
+  shape: Extract<Shape, { kind: "list" | "object" }>;
 }
 
-/** A value that is typed. What is typed stays as it is while it means the value: `1.0` does not jump to `1`. */
-function WrittenField({ read, write, type = "text", inputMode, lines = 1, code = false, ...rest }: WrittenFieldProps) {
-  const { label, hint, schema, root, value, onChange, required, item = false, fallback, path, problem } = rest;
-  const [typed, setTyped] = useState("");
-  const empty = value === undefined || value === null;
-  const current = same(typed === "" ? undefined : read(typed), empty ? undefined : value)
-    ? typed
-    : empty
-      ? ""
-      : write(value);
-  const shown = {
-    className: code ? "input input-mono" : "input",
-    value: current,
-    placeholder: fallback === undefined || fallback === null ? spelled(schema, root) : `default: ${plain(fallback)}`,
-    autoComplete: "off",
-    spellCheck: false,
-    "aria-required": required,
-  };
-  function change(text: string): void {
-    setTyped(text);
-    onChange(text === "" ? undefined : read(text));
-  }
+/** A list or an object inside of a payload: its own frame, which can be left out where the handler allows it. */
+function NestedField(props: NestedProps) {
+  const { label, hint, value, onChange, required, item = false, shape, path, problem } = props;
+  const missing = value === undefined || value === null;
+  const wrong = problem(path);
   return (
-    <Field label={<Name name={label} required={required && !item} />} hint={hint || undefined} error={problem(path)}>
-      {(control) =>
-        lines > 1 ? (
-          <textarea {...control} {...shown} rows={lines} onChange={(event) => change(event.target.value)} />
-        ) : (
-          <input
-            {...control}
-            {...shown}
-            type={type}
-            {...(inputMode ? { inputMode } : {})}
-            onChange={(event) => change(event.target.value)}
-          />
-        )
-      }
-    </Field>
-  );
-}
-
-function ChoiceField(props: ValueFieldProps & { options: readonly JsonValue[] }) {
-  const {
-    label,
-    hint,
-    value,
-    onChange,
-    required,
-    item = false,
-    fallback,
-    path,
-    problem,
-    options,
-    schema,
-    root,
-  } = props;
-  const chosen = options.findIndex((option) => same(option, value));
-  const none =
-    fallback !== undefined && fallback !== null
-      ? `default: ${plain(fallback)}`
-      : required && !settled(schema, root).nullable
-        ? "choose"
-        : "none";
-  return (
-    <Field label={<Name name={label} required={required && !item} />} hint={hint || undefined} error={problem(path)}>
-      {(control) => (
-        <select
-          {...control}
-          className="input"
-          aria-required={required}
-          value={chosen}
-          onChange={(event) => onChange(options[Number(event.target.value)])}
-        >
-          <option value={-1}>{chosen < 0 && value !== undefined && value !== null ? plain(value) : none}</option>
-          {options.map((option, index) => (
-            <option key={plain(option)} value={index}>
-              {plain(option)}
-            </option>
-          ))}
-        </select>
+    <fieldset className="nested">
+      <legend>
+        <Name name={label} required={required && !item} />
+      </legend>
+      {hint && <p className="field-hint">{hint}</p>}
+      {wrong && <p className="field-error">{wrong}</p>}
+      {missing && shape.kind === "object" ? (
+        <Button size="small" icon={<PlusIcon />} onClick={() => onChange(blank(shape))} aria-label={`Add ${label}`}>
+          Add
+        </Button>
+      ) : shape.kind === "list" ? (
+        <ListItems {...props} schemaOfItems={shape.item} />
+      ) : (
+        <ObjectFields
+          {...props}
+          shape={shape}
+          value={isSchema(value) ? value : {}}
+          onChange={(changed) => onChange(changed)}
+        />
       )}
-    </Field>
+      {!missing && !required && shape.kind === "object" && (
+        <Button size="small" look="ghost" onClick={() => onChange(undefined)} aria-label={`Leave out ${label}`}>
+          Leave out
+        </Button>
+      )}
+    </fieldset>
   );
 }
 
-/** A field's name, marked when it cannot be left out. */
-export function Name({ name, required }: { name: string; required: boolean }): ReactNode {
+function ListItems({ schemaOfItems, ...props }: ValueFieldProps & { schemaOfItems: Schema }) {
+  const { label, root, value, onChange, required, path, problem } = props;
+  const items = Array.isArray(value) ? value : [];
+  const empty = blank(shapeOf(schemaOfItems, root));
+  const change = (next: JsonValue[]) => onChange(next.length === 0 && !required ? undefined : next);
   return (
     <>
-      {name}
-      {required && <span aria-hidden="true"> *</span>}
+      {items.map((each, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: an item has no other name
+        <div key={index} className="nested-item">
+          <ValueField
+            label={`${label} ${index + 1}`}
+            schema={schemaOfItems}
+            item
+            root={root}
+            value={each}
+            onChange={(changed) => change(items.map((old, at) => (at === index ? (changed ?? empty) : old)))}
+            required
+            path={`${path}.${index}`}
+            problem={problem}
+          />
+          <Button
+            look="ghost"
+            className="button-icon"
+            aria-label={`Remove ${label} ${index + 1}`}
+            onClick={() => change(items.filter((_, at) => at !== index))}
+          >
+            <CloseIcon />
+          </Button>
+        </div>
+      ))}
+      <Button size="small" icon={<PlusIcon />} aria-label={`Add to ${label}`} onClick={() => change([...items, empty])}>
+        Add
+      </Button>
     </>
   );
 }
 
-/** What is no number is kept as text, so that the check can name it. */
-function readNumber(text: string): JsonValue {
-  try {
-    const value = parseJson(text) as JsonValue;
-    return numberText(value) === undefined ? text : value;
-  } catch {
-    return text;
-  }
+interface ObjectFieldsProps {
+  shape: Extract<Shape, { kind: "object" }>;
+  root: Schema;
+  value: JsonObject;
+  onChange: (value: JsonObject) => void;
+  path: string;
+  problem: (path: string) => string | undefined;
 }
 
-function writeNumber(value: JsonValue): string {
-  return numberText(value) ?? plain(value);
-}
+const ANYTHING: Schema = {};
 
-/** What is no JSON is taken as text. */
-function readJson(text: string): JsonValue {
-  try {
-    return parseJson(text) as JsonValue;
-  } catch {
-    return text;
-  }
-}
-
-function plain(value: JsonValue): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-function same(one: JsonValue | undefined, other: JsonValue | undefined): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
+/** The fields of an object, those that its schema does not know as JSON. */
+export function ObjectFields({ shape, root, value, onChange, path, problem }: ObjectFieldsProps) {
+  const names = new Set(shape.fields.map((field) => field.name));
+  const others = Object.fromEntries(Object.entries(value).filter(([name]) => !names.has(name)));
+  const unknown = Object.keys(others);
+  return (
+    <div className="object-fields">
+      {shape.fields.map((field) => (
+        <ValueField
+          key={field.name}
+          label={field.name}
+          hint={field.description}
+          schema={field.schema}
+          root={root}
+          value={value[field.name]}
+          required={field.required}
+          fallback={field.fallback}
+          path={`${path}.${field.name}`}
+          problem={problem}
+          onChange={(changed) => {
+            const { [field.name]: _, ...rest } = value;
+            const gone = field.required && settled(field.schema, root).nullable ? null : undefined;
+            const next = changed ?? gone;
+            // In place where it was, so that the JSON does not jump about.
+            onChange(next === undefined ? rest : { ...value, [field.name]: next });
+          }}
+        />
+      ))}
+      {unknown.length > 0 && (
+        <ValueField
+          label="Other fields"
+          hint="Fields that the handler does not name; JSON."
+          schema={ANYTHING}
+          root={root}
+          value={others}
+          required={false}
+          path={`${path}.${unknown[0]}`}
+          problem={problem}
+          onChange={(changed) => {
+            const known = Object.fromEntries(Object.entries(value).filter(([name]) => names.has(name)));
+            if (changed === undefined) onChange(known);
+            else if (isSchema(changed)) onChange({ ...known, ...changed });
+          }}
+        />
+      )}
+    </div>
+  );
 }

@@ -1,7 +1,7 @@
 import { Segments } from "../../parts/Segments";
 import { DEFAULTS, type Draft } from "./draft";
 import { FormSection } from "./FormSection";
-import { type FormProps, TextField } from "./JobForm";
+import { type FormProps, TextField } from "./TextField";
 
 const CONCURRENCY = [
   { value: "skip", label: "Skip" },

@@ -3,7 +3,7 @@ import { Field } from "../../parts/Field";
 import { Segments } from "../../parts/Segments";
 import { OWN_ZONE, zoneNames } from "../../time/format";
 import { FormSection } from "./FormSection";
-import { type FormProps, TextField } from "./JobForm";
+import { type FormProps, TextField } from "./TextField";
 
 const KINDS = [
   { value: "cron", label: "Cron" },
