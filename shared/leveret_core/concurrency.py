@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
@@ -76,12 +76,13 @@ def free_slots(max_concurrent: int, taken: Collection[int]) -> Iterator[int]:
 
     After `max_concurrent` was lowered a number may be free although enough are live; then there is none.
     """
+    if not taken:
+        return iter(range(1, max_concurrent + 1))
     free = (n for n in range(1, max_concurrent + 1) if n not in taken)
     return islice(free, max(0, max_concurrent - len(taken)))
 
 
-@dataclass(frozen=True)
-class New(Generic[Queue]):
+class New(NamedTuple, Generic[Queue]):
     """An occurrence to decide about.
 
     Args:
@@ -100,8 +101,7 @@ class Among(Enum):
     LAST = "last"
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What becomes of a new occurrence.
 
     Args:
@@ -126,7 +126,7 @@ def decide(new: Sequence[New[Queue]], loads: Mapping[Queue, QueueLoad]) -> list[
         new: in the order of their times.
         loads: of each queue, as they are before; they stay so. A queue that is not among them is of a deleted job.
     """
-    following = Counter(each.queue for each in new if each.missed is None)
+    following = Counter([each.queue for each in new if each.missed is None])
     counts: dict[Queue, _Count] = {}
     decisions: list[Decision] = []
     for each in new:
@@ -148,7 +148,7 @@ def with_state(decision: Decision, state: str) -> Decision:
     Args:
         state: the blocker's, as it was at the decision.
     """
-    return replace(decision, reason=f"{decision.reason}: occurrence {decision.blocker} was {state}")
+    return decision._replace(reason=f"{decision.reason}: occurrence {decision.blocker} was {state}")
 
 
 @dataclass
@@ -192,18 +192,26 @@ def effects(new: Sequence[New[Queue]], decisions: Sequence[Decision], ids: Seque
     return found
 
 
+_BEGINS = Decision(State.PENDING)
+
+
 class _Count:
     """A queue's load, counted on from decision to decision."""
 
+    __slots__ = ("_free", "_limits", "_load", "_replaced", "_stopping", "_taken", "_waiting")
+
     def __init__(self, load: QueueLoad) -> None:
+        self._load = load
         self._limits = load.limits
         self._taken = len(load.taken)
-        self._free = free_slots(load.limits.max_concurrent, load.taken)
-        self._holders = set(load.taken.values())
         self._waiting = load.waiting
-        self._waiting_ids = set(load.waiting_ids)
-        self._stopping = set(load.stopping)
-        self._blocker: int | Among | None = min(self._holders, default=None)
+        self._free: Iterator[int] | None = None
+        self._stopping = load.stopping
+        self._replaced = False
+
+    @property
+    def _blocker(self) -> int | Among | None:
+        return Among.FIRST if self._free is not None else min(self._load.taken.values(), default=None)
 
     def decide(self, following: int) -> Decision:
         """Decide about one more.
@@ -213,13 +221,14 @@ class _Count:
         """
         concurrency, max_concurrent, max_waiting, _ = self._limits
         if concurrency == "allow":
-            return Decision(State.PENDING)
+            return _BEGINS
         room = max(0, max_concurrent - self._taken) if self._waiting == 0 else 0
         if concurrency == "replace" and following >= max(1, room):
             return Decision(State.SKIPPED, reason="replaced by a newer occurrence before it began", blocker=Among.LAST)
         if room > 0:
             self._taken += 1
-            self._blocker = Among.FIRST
+            if self._free is None:
+                self._free = free_slots(max_concurrent, self._load.taken)
             return Decision(State.PENDING, slot=next(self._free))
         if concurrency == "replace":
             return self._replace()
@@ -235,11 +244,11 @@ class _Count:
     def _replace(self) -> Decision:
         """The new one waits alone, and enough of the oldest holders end that its turn comes next."""
         needed = self._taken + 1 - self._limits.max_concurrent - len(self._stopping)
-        ending = sorted(self._holders - self._stopping)[: max(0, needed)]
-        blocker = min(self._stopping | set(ending), default=None)
-        replaces = (*ending, *sorted(self._waiting_ids))
-        self._stopping.update(ending)
-        self._waiting_ids.clear()
+        ending = sorted(set(self._load.taken.values()) - self._stopping)[: max(0, needed)]
+        self._stopping = self._stopping.union(ending)
+        replaces = (*ending, *(() if self._replaced else sorted(self._load.waiting_ids)))
+        self._replaced = True
         self._waiting = 1
         reason = "waits until an earlier occurrence has stopped"
+        blocker = min(self._stopping, default=None)
         return Decision(State.WAITING, reason=reason, blocker=blocker, replaces=replaces)

@@ -44,8 +44,12 @@ class Settings(BaseSettings):
         default=5.0, gt=0, description="seconds after which the dispatcher looks although nobody woke it"
     )
     schedule_batch: int = Field(default=500, ge=1, le=10_000, description="due jobs handled in one transaction")
-    publish_window: int = Field(default=10_000, ge=1, description="unclaimed doorbells of one type kept in the broker, at most")
-    ring_timeout: float = Field(default=60.0, gt=0, description="seconds after which an unclaimed doorbell is rung again")
+    publish_window: int = Field(
+        default=10_000, ge=1, description="unclaimed dispatch messages of one type kept in the broker, at most"
+    )
+    ring_timeout: float = Field(
+        default=60.0, gt=0, description="seconds after which an unclaimed dispatch message is published again"
+    )
     unroutable_retry: float = Field(default=5.0, gt=0, description="seconds between tries while no worker is bound to a type")
     catch_up_limit: int = Field(
         default=1_000, ge=1, le=100_000, description="late ticks of a job that run with catch_up=all, at most; the newest ones"

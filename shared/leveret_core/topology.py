@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 JOBS_EXCHANGE = "leveret.jobs"
-"""Topic exchange; the routing key of a doorbell is the job's type."""
+"""Topic exchange; the routing key of a dispatch message is the job's type."""
 CONTROL_EXCHANGE = "leveret.control"
 """Fan-out to all workers."""
 DEAD_EXCHANGE = "leveret.dead"

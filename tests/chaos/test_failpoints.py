@@ -65,7 +65,7 @@ async def test_the_leader_is_killed_when_it_renews_its_term(cluster: Cluster) ->
 
 
 async def test_the_leader_is_killed_with_a_part_of_a_batch_published(cluster: Cluster) -> None:
-    """700 jobs are due at one instant; the broker gets 500 of their doorbells."""
+    """700 jobs are due at one instant; the broker gets 500 of their dispatch messages."""
     first = await armed(cluster, "publish_write=exit@2", LEVERET_SCHEDULE_BATCH="1000")
     made = await cluster.job("many-0", trigger=PER_SECOND, concurrency="allow", max_runs=1)
     await cluster.post(f"/jobs/{made['id']}/pause", {})

@@ -30,7 +30,7 @@ from leveret_core.messages import (
     Declare,
     Declared,
     DeclaredJob,
-    Doorbell,
+    DispatchMessage,
     Drain,
     Goodbye,
     Heartbeat,
@@ -42,23 +42,23 @@ from support.eventually import eventually
 pytestmark = pytest.mark.timeout(60)
 
 
-def doorbell(number: int, job_type: str = "sendemail.welcome") -> Doorbell:
-    return Doorbell(occurrence=number + 1, attempt=1, type=job_type)
+def dispatch(number: int, job_type: str = "sendemail.welcome") -> DispatchMessage:
+    return DispatchMessage(occurrence=number + 1, attempt=1, type=job_type)
 
 
-def bells(numbers: Sequence[int], job_type: str = "sendemail.welcome") -> list[Doorbell]:
-    return [doorbell(number, job_type) for number in numbers]
+def bells(numbers: Sequence[int], job_type: str = "sendemail.welcome") -> list[DispatchMessage]:
+    return [dispatch(number, job_type) for number in numbers]
 
 
 class Taken(list[Delivery]):
-    """Deliveries of a worker, as its `on_doorbell`."""
+    """Deliveries of a worker, as its `on_dispatch`."""
 
     def __call__(self, delivery: Delivery) -> None:
         self.append(delivery)
 
     @property
     def numbers(self) -> list[int]:
-        return [delivery.doorbell.occurrence - 1 for delivery in self]
+        return [delivery.dispatch.occurrence - 1 for delivery in self]
 
     async def are(self, *numbers: int) -> None:
         """Wait until exactly these have come, in this order."""
@@ -104,17 +104,17 @@ async def brokers(kind: Brokers) -> AsyncIterator[Brokers]:
         await broker.stop()
 
 
-# Doorbells
+# Dispatch messages
 
 
-async def test_a_doorbell_reaches_a_worker_whose_pattern_matches(brokers: Brokers) -> None:
+async def test_a_dispatch_message_reaches_a_worker_whose_pattern_matches(brokers: Brokers) -> None:
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.*", 10, taken)
 
-    assert await server.publish([doorbell(1)]) == [Published.CONFIRMED]
+    assert await server.publish([dispatch(1)]) == [Published.CONFIRMED]
 
     await taken.are(1)
-    assert taken[0].doorbell == doorbell(1)
+    assert taken[0].dispatch == dispatch(1)
     assert taken[0].pattern == "sendemail.*"
 
 
@@ -126,7 +126,7 @@ async def test_a_type_that_no_worker_ever_served_is_unroutable(brokers: Brokers)
     server, worker = await brokers.server(), await brokers.worker()
     await worker.serve("report.#", 10, Taken())
 
-    outcomes = await server.publish([doorbell(1), doorbell(2, "report.daily")])
+    outcomes = await server.publish([dispatch(1), dispatch(2, "report.daily")])
 
     assert outcomes == [Published.UNROUTABLE, Published.CONFIRMED]
 
@@ -148,13 +148,13 @@ async def test_each_matching_pattern_gets_its_own_copy(brokers: Brokers) -> None
     await worker.serve("sendemail.*", 10, of_emails)
     await worker.serve("#", 10, of_all)
 
-    assert await server.publish([doorbell(1), doorbell(2, "other")]) == [Published.CONFIRMED] * 2
+    assert await server.publish([dispatch(1), dispatch(2, "other")]) == [Published.CONFIRMED] * 2
 
     await of_emails.are(1)
     await of_all.are(1, 2)
 
 
-async def test_doorbells_come_in_the_order_of_publishing(brokers: Brokers) -> None:
+async def test_dispatch_messages_come_in_the_order_of_publishing(brokers: Brokers) -> None:
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.*", 2000, taken)
 
@@ -190,7 +190,7 @@ async def test_prefetch_is_counted_for_each_pattern_apart(brokers: Brokers) -> N
     await reports.are(10, 11)
 
 
-async def test_a_requeued_doorbell_comes_again_before_later_ones(brokers: Brokers) -> None:
+async def test_a_requeued_dispatch_message_comes_again_before_later_ones(brokers: Brokers) -> None:
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.*", 1, taken)
     await server.publish(bells([1, 2]))
@@ -235,7 +235,7 @@ async def test_settling_twice_or_after_the_end_does_nothing(brokers: Brokers) ->
     other = await brokers.worker()
     await other.serve("sendemail.*", 10, again)
     await again.are(2)
-    await server.publish([doorbell(3)])
+    await server.publish([dispatch(3)])
     await again.are(2, 3)
 
 
@@ -254,7 +254,7 @@ async def test_acks_before_the_end_are_not_lost_by_it(brokers: Brokers) -> None:
     await again.are(300)
 
 
-async def test_workers_of_one_pattern_share_its_doorbells(brokers: Brokers) -> None:
+async def test_workers_of_one_pattern_share_its_dispatch_messages(brokers: Brokers) -> None:
     server, first, second = await brokers.server(), Taken(), Taken()
     await (await brokers.worker()).serve("sendemail.*", 5, first)
     await (await brokers.worker()).serve("sendemail.*", 5, second)
@@ -282,7 +282,7 @@ async def test_a_paused_worker_gets_nothing_more_but_settles_what_it_has(brokers
     await taken.are(1, 2)
 
 
-async def test_a_pattern_that_is_held_leaves_its_doorbells_to_others_until_it_is_resumed(brokers: Brokers) -> None:
+async def test_a_pattern_that_is_held_leaves_its_dispatch_messages_to_others_until_it_is_resumed(brokers: Brokers) -> None:
     server, worker, mails, reports, others = await brokers.server(), await brokers.worker(), Taken(), Taken(), Taken()
     await worker.serve("sendemail.*", 2, mails)
     await worker.serve("report.*", 2, reports)
@@ -292,7 +292,7 @@ async def test_a_pattern_that_is_held_leaves_its_doorbells_to_others_until_it_is
     await worker.hold("sendemail.*")
     await worker.hold("sendemail.*")
     await mails[0].requeue()
-    await server.publish([*bells([2, 3]), doorbell(9, "report.daily")])
+    await server.publish([*bells([2, 3]), dispatch(9, "report.daily")])
     await reports.are(9)
     other = await brokers.worker()
     await other.serve("sendemail.*", 2, others)
@@ -318,7 +318,7 @@ async def test_outcomes_of_a_large_batch_are_told_one_by_one(brokers: Brokers) -
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.#", 10_000, taken)
     routed = [number % 7 != 3 for number in range(5000)]
-    batch = [doorbell(number, "sendemail.a" if known else "nobody.b") for number, known in enumerate(routed)]
+    batch = [dispatch(number, "sendemail.a" if known else "nobody.b") for number, known in enumerate(routed)]
 
     outcomes = await server.publish(batch)
 
@@ -332,7 +332,7 @@ async def test_several_publish_at_the_same_time(brokers: Brokers) -> None:
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.*", 10_000, taken)
 
-    batches = [[*bells(range(start, start + 600)), doorbell(9, "nobody")] for start in range(0, 3000, 600)]
+    batches = [[*bells(range(start, start + 600)), dispatch(9, "nobody")] for start in range(0, 3000, 600)]
     outcomes = await asyncio.gather(*(server.publish(batch) for batch in batches))
 
     assert all(each == [Published.CONFIRMED] * 600 + [Published.UNROUTABLE] for each in outcomes)
@@ -726,7 +726,7 @@ async def test_a_stopped_broker_says_so(brokers: Brokers) -> None:
     await server.stop()
     await worker.stop()
 
-    assert await server.publish([doorbell(1)]) == [Published.UNKNOWN]
+    assert await server.publish([dispatch(1)]) == [Published.UNKNOWN]
     with pytest.raises(BrokerUnavailable):
         await server.tell_workers(Drain(worker="a"))
     with pytest.raises(BrokerUnavailable):

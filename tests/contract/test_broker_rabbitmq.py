@@ -22,7 +22,18 @@ from leveret_core.broker.base import Delivery, EventMessage, Published
 from leveret_core.broker.rabbitmq_server import RabbitServerBroker
 from leveret_core.broker.rabbitmq_worker import RabbitWorkerBroker
 from leveret_core.errors import BrokerUnavailable, ConfigurationError
-from leveret_core.messages import Alive, Control, Doorbell, Drain, Heartbeat, Refused, Reply, Request, decode_reply, encode
+from leveret_core.messages import (
+    Alive,
+    Control,
+    DispatchMessage,
+    Drain,
+    Heartbeat,
+    Refused,
+    Reply,
+    Request,
+    decode_reply,
+    encode,
+)
 from leveret_core.patterns import matches
 from support.available import new_rabbit
 from support.eventually import eventually
@@ -33,8 +44,8 @@ from support.servers import NotAvailable
 pytestmark = pytest.mark.timeout(60)
 
 
-def doorbell(number: int, job_type: str = "sendemail.welcome") -> Doorbell:
-    return Doorbell(occurrence=number + 1, attempt=1, type=job_type)
+def dispatch(number: int, job_type: str = "sendemail.welcome") -> DispatchMessage:
+    return DispatchMessage(occurrence=number + 1, attempt=1, type=job_type)
 
 
 class Taken(list[Delivery]):
@@ -52,7 +63,7 @@ class Taken(list[Delivery]):
 
     @property
     def numbers(self) -> list[int]:
-        return [delivery.doorbell.occurrence - 1 for delivery in self]
+        return [delivery.dispatch.occurrence - 1 for delivery in self]
 
 
 class Rabbit:
@@ -137,7 +148,7 @@ async def own(_node: RabbitServer) -> AsyncIterator[OwnRabbit]:
 
 
 class Load:
-    """Publishes all the time, as a context manager; knows which doorbells the broker confirmed."""
+    """Publishes all the time, as a context manager; knows which dispatch messages the broker confirmed."""
 
     def __init__(self, server: RabbitServerBroker) -> None:
         self.confirmed: list[int] = []
@@ -157,7 +168,7 @@ class Load:
         while not self._stopping:
             # Not faster than a worker can take them while both share a core.
             await asyncio.sleep(0.05)
-            batch = [doorbell(next(self._numbers)) for _ in range(200)]
+            batch = [dispatch(next(self._numbers)) for _ in range(200)]
             outcomes = await self._server.publish(batch)
             self.confirmed += [
                 bell.occurrence - 1 for bell, outcome in zip(batch, outcomes, strict=True) if outcome is Published.CONFIRMED
@@ -222,7 +233,7 @@ async def test_everything_is_back_after_all_connections_were_closed(own: OwnRabb
 
     await worker.request(Heartbeat(worker="w", running=0), 5)
     await worker.send_events(b"2", 10)
-    assert await server.publish([doorbell(1)]) == [Published.CONFIRMED]
+    assert await server.publish([dispatch(1)]) == [Published.CONFIRMED]
     await server.tell_workers(Drain(worker="w"))
     await eventually(lambda: ingested == [b"1", b"2"] and taken.numbers == [1] and heard == [Drain(worker="w")])
 
@@ -232,7 +243,7 @@ async def test_settling_deliveries_of_a_lost_connection_does_nothing(rabbit: Rab
     async with Proxy(rabbit.url) as proxy:
         worker = await rabbit.worker(proxy.url)
         await worker.serve("sendemail.*", 10, taken)
-        await server.publish([doorbell(1), doorbell(2)])
+        await server.publish([dispatch(1), dispatch(2)])
         await eventually(lambda: taken.numbers == [1, 2])
 
         proxy.reset()
@@ -244,7 +255,7 @@ async def test_settling_deliveries_of_a_lost_connection_does_nothing(rabbit: Rab
         await taken[2].ack()
         await taken[3].ack()
 
-        await server.publish([doorbell(3)])
+        await server.publish([dispatch(3)])
         await eventually(lambda: taken.numbers == [1, 2, 1, 2, 3])
         await worker.stop()
 
@@ -266,12 +277,12 @@ async def test_a_request_under_way_learns_at_once_that_its_connection_is_lost(ra
 async def test_a_frozen_broker_costs_a_publisher_its_deadline_and_no_more(own: OwnRabbit) -> None:
     server, worker, taken = await own.server(publish_timeout=1.0), await own.worker(), Taken()
     await worker.serve("sendemail.*", 10_000, taken)
-    assert await server.publish([doorbell(0)]) == [Published.CONFIRMED]
+    assert await server.publish([dispatch(0)]) == [Published.CONFIRMED]
 
     own.node.freeze()
     try:
         began = time.monotonic()
-        outcomes = await server.publish([doorbell(number) for number in range(1, 3001)])
+        outcomes = await server.publish([dispatch(number) for number in range(1, 3001)])
         assert time.monotonic() - began < 2
         assert outcomes == [Published.UNKNOWN] * 3000
         with pytest.raises(BrokerUnavailable):
@@ -282,7 +293,7 @@ async def test_a_frozen_broker_costs_a_publisher_its_deadline_and_no_more(own: O
         own.node.thaw()
 
     await eventually(lambda: 1 in taken.numbers)
-    assert await server.publish([doorbell(5000)]) == [Published.CONFIRMED]
+    assert await server.publish([dispatch(5000)]) == [Published.CONFIRMED]
 
 
 async def test_connections_without_a_sign_of_life_are_replaced(rabbit: Rabbit, caplog: pytest.LogCaptureFixture) -> None:
@@ -346,13 +357,13 @@ async def test_events_held_by_a_failing_ingestor_come_again_after_the_connection
 async def test_a_queue_deleted_while_it_is_consumed_is_made_again(rabbit: Rabbit) -> None:
     server, worker, taken = await rabbit.server(), await rabbit.worker(), Taken()
     await worker.serve("sendemail.*", 10, taken)
-    await server.publish([doorbell(1)])
+    await server.publish([dispatch(1)])
     await eventually(lambda: taken.numbers == [1])
 
     await (await rabbit.channel()).queue_delete("jobs.sendemail.wildcard")
 
     async def routed() -> bool:
-        return await server.publish([doorbell(2)]) == [Published.CONFIRMED]
+        return await server.publish([dispatch(2)]) == [Published.CONFIRMED]
 
     await eventually(routed, timeout=5)
     await eventually(lambda: taken.numbers[-1] == 2)
@@ -369,10 +380,12 @@ async def test_a_pattern_stays_held_on_a_new_connection_and_is_resumed_there(
         await worker.hold("sendemail.*")
         proxy.reset()
         await eventually(lambda: proxy.accepted == 4 and proxy.connections == 2)
-        await server.publish([doorbell(1)])
+        await server.publish([dispatch(1)])
         await asyncio.sleep(0.6)
         assert taken.numbers == []
-        assert caplog.text.count("worker doorbells lost") == 1, "the watchdog does not miss a consumer that is not to be there"
+        assert caplog.text.count("worker dispatch messages lost") == 1, (
+            "the watchdog does not miss a consumer that is not to be there"
+        )
         await worker.resume("sendemail.*")
         await eventually(lambda: taken.numbers == [1])
         await worker.stop()
@@ -392,7 +405,7 @@ async def test_a_consumer_that_vanished_unnoticed_is_found_by_the_watchdog(
     link: Any = worker._work._link  # pyright: ignore[reportPrivateUsage]
     ((channel, tag),) = link._consumed.values()
     await channel.basic_cancel(tag)
-    await server.publish([doorbell(1)])
+    await server.publish([dispatch(1)])
 
     await eventually(lambda: taken.numbers == [1])
     assert "the consumer of jobs.sendemail.wildcard is gone" in caplog.text
@@ -411,7 +424,7 @@ async def test_a_queue_with_other_arguments_is_named_and_hinders_no_other(
 
     assert worker.problem is not None
     assert "queue jobs.report exists with another x-" in worker.problem
-    assert await server.publish([doorbell(1), doorbell(2, "report")]) == [Published.CONFIRMED, Published.UNROUTABLE]
+    assert await server.publish([dispatch(1), dispatch(2, "report")]) == [Published.CONFIRMED, Published.UNROUTABLE]
     await eventually(lambda: emails.numbers == [1])
     await asyncio.sleep(2)
     refusals = [record for record in caplog.records if "broker refused" in record.message]
@@ -420,7 +433,7 @@ async def test_a_queue_with_other_arguments_is_named_and_hinders_no_other(
 
     await channel.queue_delete("jobs.report")
     await eventually(lambda: worker.problem is None)
-    await server.publish([doorbell(3, "report")])
+    await server.publish([dispatch(3, "report")])
     await eventually(lambda: reports.numbers == [3])
 
 
@@ -433,7 +446,7 @@ async def test_a_server_names_a_refused_queue_and_does_the_rest(rabbit: Rabbit) 
     assert not server.connected
     assert "queue leveret.events exists with another" in (server.problem or "")
     assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
-    assert await server.publish([doorbell(1)]) == [Published.UNROUTABLE]
+    assert await server.publish([dispatch(1)]) == [Published.UNROUTABLE]
 
 
 async def test_a_worker_may_start_before_any_server(
@@ -447,7 +460,7 @@ async def test_a_worker_may_start_before_any_server(
     server = await rabbit.server()
 
     await eventually(lambda: worker.problem is None)
-    assert await server.publish([doorbell(1)]) == [Published.CONFIRMED]
+    assert await server.publish([dispatch(1)]) == [Published.CONFIRMED]
     await eventually(lambda: taken.numbers == [1])
     assert caplog.text.count("broker refused") == 1
 
@@ -458,7 +471,7 @@ async def test_a_refused_message_is_not_taken_for_a_confirmed_one(rabbit: Rabbit
     await channel.queue_declare("full", durable=True, arguments=full)
     await channel.queue_bind("full", topology.JOBS_EXCHANGE, "sendemail.*")
 
-    outcomes = await server.publish([doorbell(number) for number in range(300)])
+    outcomes = await server.publish([dispatch(number) for number in range(300)])
 
     assert outcomes.count(Published.CONFIRMED) >= 1
     assert outcomes[-1] is Published.UNKNOWN
@@ -477,12 +490,12 @@ OUT_OF_RANGE = [
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{}", b"[" * 100_000, b'{"occurrence":"1"}', b"null", *OUT_OF_RANGE])
-async def test_a_doorbell_that_cannot_be_read_is_set_aside_with_its_bytes(rabbit: Rabbit, body: bytes) -> None:
+async def test_a_dispatch_message_that_cannot_be_read_is_set_aside_with_its_bytes(rabbit: Rabbit, body: bytes) -> None:
     server, worker, taken = await rabbit.server(), await rabbit.worker(), Taken(acking=False)
     await worker.serve("sendemail.*", 1, taken)
 
     await rabbit.put(body, "jobs.sendemail.wildcard")
-    await server.publish([doorbell(1)])
+    await server.publish([dispatch(1)])
 
     await eventually(lambda: taken.numbers == [1])
 
@@ -589,7 +602,7 @@ async def test_events_are_taken_while_a_memory_alarm_blocks_publishing(
             await message.ack()
 
     await worker.serve("sendemail.*", 1000, taken)
-    await server.publish([doorbell(0)])
+    await server.publish([dispatch(0)])
     for number in range(300):
         await worker.send_events(b"%d" % number, 5)
 
@@ -598,8 +611,8 @@ async def test_events_are_taken_while_a_memory_alarm_blocks_publishing(
         await server.consume_events(ingest)
         began = time.monotonic()
         # The first one may still be written, before the broker says that it reads no more.
-        assert await server.publish([doorbell(1)]) == [Published.UNKNOWN]
-        assert await server.publish([doorbell(number) for number in range(2, 1000)]) == [Published.UNKNOWN] * 998
+        assert await server.publish([dispatch(1)]) == [Published.UNKNOWN]
+        assert await server.publish([dispatch(number) for number in range(2, 1000)]) == [Published.UNKNOWN] * 998
         assert time.monotonic() - began < 4
         with pytest.raises(BrokerUnavailable):
             await worker.send_events(b"late", 0.5)
@@ -608,7 +621,7 @@ async def test_events_are_taken_while_a_memory_alarm_blocks_publishing(
         await own.ctl("set_vm_memory_high_watermark", "0.6")
 
     await eventually(lambda: server.connected and worker.connected)
-    assert await server.publish([doorbell(1000)]) == [Published.CONFIRMED]
+    assert await server.publish([dispatch(1000)]) == [Published.CONFIRMED]
     await eventually(lambda: 1000 in taken.numbers)
     assert set(taken.numbers) <= {0, 1, 1000}
 
@@ -657,7 +670,7 @@ async def test_a_worker_gets_along_with_the_permissions_named_for_it(own: OwnRab
     await worker.listen(heard.append)
     await worker.send_events(b"{}", 5)
     assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
-    assert await server.publish([doorbell(1)]) == [Published.CONFIRMED]
+    assert await server.publish([dispatch(1)]) == [Published.CONFIRMED]
     await server.tell_workers(Drain(worker="w"))
 
     await eventually(lambda: taken.numbers == [1] and heard == [Drain(worker="w")])
@@ -687,7 +700,7 @@ async def test_a_server_gets_along_with_the_permissions_named_for_it(own: OwnRab
     await worker.listen(heard.append)
     await worker.send_events(b"{}", 5)
     assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
-    assert await server.publish([doorbell(1)]) == [Published.CONFIRMED]
+    assert await server.publish([dispatch(1)]) == [Published.CONFIRMED]
     await server.tell_workers(Drain(worker="w"))
 
     await eventually(lambda: taken.numbers == [1] and heard == [Drain(worker="w")] and events == [b"{}"])
@@ -716,14 +729,14 @@ async def test_when_a_node_of_the_cluster_goes_the_next_one_is_used(rabbit: Rabb
         server, worker = await rabbit.server(urls), await rabbit.worker(urls)
         taken = Taken()
         await worker.serve("sendemail.#", 10, taken)
-        assert await server.publish([doorbell(1)]) == [Published.CONFIRMED]
+        assert await server.publish([dispatch(1)]) == [Published.CONFIRMED]
 
         await one.heal()
         two.refuse()
         two.reset()
 
         await eventually(lambda: server.connected and worker.connected and one.connections > 0)
-        assert await server.publish([doorbell(2)]) == [Published.CONFIRMED]
+        assert await server.publish([dispatch(2)]) == [Published.CONFIRMED]
         await eventually(lambda: set(taken.numbers) == {1, 2})
         await worker.stop()
         await server.stop()
@@ -758,7 +771,7 @@ async def test_a_server_keeps_trying_until_the_broker_is_there(rabbit: Rabbit, c
         server = await rabbit.server(proxy.url)
         assert not server.connected
         assert "cannot be reached" in (server.problem or "")
-        ringing = asyncio.create_task(server.publish([doorbell(1)]))
+        ringing = asyncio.create_task(server.publish([dispatch(1)]))
         await asyncio.sleep(1)
 
         await proxy.heal()
@@ -875,12 +888,12 @@ async def test_encoded_messages_have_the_properties_others_rely_on(rabbit: Rabbi
 
     await channel.basic_consume("seen", note, no_ack=True)
 
-    await server.publish([doorbell(number, "é".encode().hex() + "x" * number) for number in range(3)])
+    await server.publish([dispatch(number, "é".encode().hex() + "x" * number) for number in range(3)])
 
     await eventually(lambda: len(arrived) == 3)
     for number, message in enumerate(arrived):
         properties = message.header.properties
-        assert message.body == encode(doorbell(number, message.routing_key))
+        assert message.body == encode(dispatch(number, message.routing_key))
         assert (properties.content_type, properties.delivery_mode) == ("application/json", 2)
     assert len({message.header.properties.message_id for message in arrived}) == 3
 

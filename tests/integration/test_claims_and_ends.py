@@ -105,7 +105,7 @@ async def test_asking_again_gets_the_same_answer_as_a_reply_may_be_lost(control:
     assert (await control.claim(await control.worker(), occurrence)).status == "stale"
 
 
-async def test_a_doorbell_of_an_earlier_attempt_is_stale(control: Control) -> None:
+async def test_a_dispatch_message_of_an_earlier_attempt_is_stale(control: Control) -> None:
     worker = await control.worker()
     occurrence = await triggered(control, await control.job())
     await control.report(worker, finished(await control.claim(worker, occurrence), "failed"))

@@ -198,7 +198,7 @@ async def test_what_rightly_is_due_later_stays_so(control: Control) -> None:
 
 
 async def test_whatever_a_clock_ahead_wrote_goes_on_when_it_is_set_back(control: Control) -> None:
-    """Leases, retries, doorbells, runs for now, and both kinds of buckets."""
+    """Leases, retries, dispatch messages, runs for now, and both kinds of buckets."""
     job = await control.job(concurrency="allow", retry={"max_attempts": 5, "delay": 20, "max_lost": 5}, timeout=60)
     keyed = await control.job("keyed", type="keyed.job", concurrency="allow")
     await put_rate_limit(control.db, RateLimit("slow.job", 1, 60.0), actor="test")

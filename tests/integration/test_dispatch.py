@@ -173,7 +173,7 @@ async def test_jitter_puts_the_first_ring_off_and_never_fires_early(control: Con
     assert ring_at > datetime.now(UTC)
 
 
-# --- doorbells --------------------------------------------------------------------------------------------------------
+# --- dispatch messages --------------------------------------------------------------------------------------------------------
 
 
 async def test_what_jitter_puts_off_takes_no_place_of_what_is_due(control: Control) -> None:
@@ -205,13 +205,13 @@ async def test_no_more_than_the_window_is_out_and_claims_make_room(control: Cont
     await publisher.run_once()
     assert len(control.exchange.rung) == 3
     worker = await control.worker()
-    for doorbell in control.exchange.rung[:2]:
-        await control.report(worker, finished(await control.claim(worker, doorbell.occurrence)))
+    for dispatch in control.exchange.rung[:2]:
+        await control.report(worker, finished(await control.claim(worker, dispatch.occurrence)))
     await publisher.run_once()
     assert len(control.exchange.rung) == 5
 
 
-async def test_an_unanswered_doorbell_is_rung_again_each_time_later(control: Control) -> None:
+async def test_an_unanswered_dispatch_message_is_published_again_each_time_later(control: Control) -> None:
     await trigger_job(control.db, await control.job(), actor="test")
     publisher = control.publisher(await control.term(), ring_timeout=100)
     await publisher.run_once()
@@ -225,7 +225,7 @@ async def test_an_unanswered_doorbell_is_rung_again_each_time_later(control: Con
 
 
 @pytest.mark.parametrize("outcome", [Published.UNROUTABLE, Published.UNKNOWN])
-async def test_a_doorbell_that_reached_no_queue_stays_due(control: Control, outcome: Published) -> None:
+async def test_a_dispatch_message_that_reached_no_queue_stays_due(control: Control, outcome: Published) -> None:
     await trigger_job(control.db, await control.job(), actor="test")
     publisher = control.publisher(await control.term())
     control.exchange.outcome = outcome

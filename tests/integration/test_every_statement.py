@@ -46,9 +46,19 @@ NOT_PLAYED = {
     "occurrences/state_of": "of an answer that is refused",
 }
 """Statements that write, or belong to something that writes, and that no scene sends."""
-ONLY_READ = ("/get", "/list", "/list_horizon", "/count", "jobs/payloads", "jobs/resolve", "workers/refusals")
+ONLY_READ = (
+    "/get",
+    "/list",
+    "/list_horizon",
+    "/count",
+    "/count_of_day",
+    "server/facts",
+    "jobs/payloads",
+    "jobs/resolve",
+    "workers/refusals",
+)
 """How statements end, or are called, by which somebody only looks; so do all of `reads/` that no scene sends."""
-BEST_EFFORT = ("doorbells_that_the_broker_does_not_take",)
+BEST_EFFORT = ("dispatch_messages_that_the_broker_does_not_take",)
 """Scenes whose loop gives up what it was at, and leaves it to the ring timeout: their cuts are played in the long run only."""
 SET_UP = Passage("set up a connection", 1)
 Cut = tuple[tuple[Passage, Moment], ...]

@@ -209,7 +209,7 @@ async def test_what_is_long_past_its_time_is_said_at_the_second_look(control: Co
     assert {each.kind for each in await away.run_once()} == {"retry", "due"}
 
 
-async def test_a_type_without_a_doorbell_is_said_where_a_worker_serves_it(control: Control) -> None:
+async def test_a_type_without_a_dispatch_message_is_said_where_a_worker_serves_it(control: Control) -> None:
     occurrence = await triggered(control, await control.job())
     assert await found(control) == []
     hello = Hello(

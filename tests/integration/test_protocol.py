@@ -148,14 +148,14 @@ def test_every_example_of_the_page_is_read_as_the_message_it_names() -> None:
         elif "events" in example:
             seen |= {type(event).__name__.lower() for event in messages.decode_events(body).events}
         else:
-            assert messages.decode_doorbell(body).occurrence == 1001
-            seen.add("doorbell")
-    assert seen == {*decoders, "log", "progress", "checkpoint", "finished", "doorbell"}
+            assert messages.decode_dispatch(body).occurrence == 1001
+            seen.add("dispatch message")
+    assert seen == {*decoders, "log", "progress", "checkpoint", "finished", "dispatch message"}
 
 
 def test_the_page_names_every_field_of_every_message() -> None:
     structs = [
-        *(messages.Doorbell, messages.HandlerInfo, messages.Hello, messages.Claim, messages.Heartbeat, messages.Goodbye),
+        *(messages.DispatchMessage, messages.HandlerInfo, messages.Hello, messages.Claim, messages.Heartbeat, messages.Goodbye),
         *(messages.Welcome, messages.Answer, messages.Claimed, messages.Alive, messages.Unknown, messages.Bye),
         *(messages.Declare, messages.Declared, messages.DeclaredJob, messages.Checkpoint),
         *(messages.Refused, messages.JobError, messages.Progress, messages.Log, messages.Finished, messages.Events),

@@ -61,8 +61,8 @@ async def settle(publisher: Publisher) -> float:
 
 
 async def claim_all(control: Control, worker: str) -> None:
-    for doorbell in control.exchange.rung:
-        answer = await control.claim(worker, doorbell.occurrence, doorbell.attempt)
+    for dispatch in control.exchange.rung:
+        answer = await control.claim(worker, dispatch.occurrence, dispatch.attempt)
         if answer.status == "granted":
             await control.report(worker, finished(answer))
 

@@ -64,7 +64,7 @@ class Runs:
 
     @property
     def rung(self) -> str:
-        """Whom the doorbells so far are for, in their order."""
+        """Whom the dispatch messages so far are for, in their order."""
         return "".join(self.customer[d.occurrence] for d in self.control.exchange.rung)
 
 
@@ -96,8 +96,8 @@ async def settle(publisher: Publisher) -> float | None:
 
 
 async def claim_all(control: Control, worker: str, outcome: str = "succeeded") -> None:
-    for doorbell in control.exchange.rung:
-        answer = await control.claim(worker, doorbell.occurrence, doorbell.attempt)
+    for dispatch in control.exchange.rung:
+        answer = await control.claim(worker, dispatch.occurrence, dispatch.attempt)
         if answer.status == "granted":
             await control.report(worker, finished(answer, outcome))
 
@@ -317,7 +317,7 @@ async def test_a_new_term_goes_on_with_the_same_buckets_and_finds_whoever_was_lo
     publisher = control.publisher(await control.term())
     await publisher.begin()
     await settle(publisher)
-    assert runs.rung == "ab", "what the last term rang is rung again, and nothing more"
+    assert runs.rung == "ab", "what the last term rang is published again, and nothing more"
     assert await control.db.pool.fetchval("select count(*) from rate_line where not told") == 2
 
 
@@ -334,7 +334,7 @@ async def test_ten_thousand_in_line_cost_a_look_at_those_whose_time_has_come(con
     pause = await settle(publisher)
     assert len(control.exchange.rung) == 100
     assert pause is not None
-    assert 50 < pause <= 60, "only the doorbells that are out have to be looked after"
+    assert 50 < pause <= 60, "only the dispatch messages that are out have to be looked after"
     began = time.monotonic()
     for _ in range(5):
         assert await publisher.run_once() == pytest.approx(pause, abs=10)

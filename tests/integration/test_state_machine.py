@@ -25,7 +25,7 @@ from leveret_core import messages
 from leveret_core.broker.base import Published
 from leveret_core.errors import Conflict, TermOver
 from leveret_core.job_definition import JobDefinition
-from leveret_core.messages import Ask, Claim, Doorbell, Event, Finished, Goodbye, Heartbeat, Log, Progress
+from leveret_core.messages import Ask, Claim, DispatchMessage, Event, Finished, Goodbye, Heartbeat, Log, Progress
 from leveret_core.retry import RetryPolicy
 from leveret_core.store.database import Database
 from leveret_core.store.jobs import changes as job_changes
@@ -356,7 +356,7 @@ class Lives(RuleBasedStateMachine):
         self.control.exchange.outcome, self.control.exchange.connected = Published.CONFIRMED, True
 
     @step(1, when=lambda self: self.control.exchange.rung)
-    def all_doorbells_are_lost(self) -> None:
+    def all_dispatch_messages_are_lost(self) -> None:
         self.control.exchange.rung.clear()
 
     @step(1, when=lambda self: len(self.old) < 3)
@@ -414,11 +414,11 @@ class Lives(RuleBasedStateMachine):
         self._claim(worker, [Ask(o.id, o.attempt + 1 + off) for o, off in zip(wanted, offs, strict=False)])
 
     @step(4, when=lambda self: self.control.exchange.rung)
-    def answer_doorbells(self) -> None:
-        """Doorbells come in any order, and not all of them."""
+    def answer_dispatch_messages(self) -> None:
+        """Dispatch messages come in any order, and not all of them."""
         worker = self._worker()
         rung = sorted(self.control.exchange.rung, key=self._place)
-        bells = self.data.draw(st.permutations(rung), label="doorbells")[:5]
+        bells = self.data.draw(st.permutations(rung), label="dispatch messages")[:5]
         for bell in bells:
             self.control.exchange.rung.remove(bell)
         self._claim(worker, [Ask(bell.occurrence, bell.attempt) for bell in bells])
@@ -508,7 +508,7 @@ class Lives(RuleBasedStateMachine):
                 assert sum(row["first"] <= tick <= row["last"] for row in ticks) == 1, f"the tick of job {job.id} at {tick}"
 
     def teardown(self) -> None:
-        """Once the faults are over, everything that was ever created comes to its end, through doorbells alone."""
+        """Once the faults are over, everything that was ever created comes to its end, through dispatch messages alone."""
         if not hasattr(self, "control"):
             return
         self._nothing_is_nobodys()
@@ -519,7 +519,7 @@ class Lives(RuleBasedStateMachine):
         for _ in range(40):
             if not self.model.live():
                 break
-            # Longer than any lease, retry or wait for a doorbell's answer.
+            # Longer than any lease, retry or wait for a dispatch message's answer.
             self._move_clock(7200)
             self.reap()
             self.the_tables_are_as_the_model_says()
@@ -630,7 +630,7 @@ class Lives(RuleBasedStateMachine):
             if isinstance(e, Finished)
         )
 
-    def _place(self, bell: Doorbell) -> tuple[int, datetime, int]:
+    def _place(self, bell: DispatchMessage) -> tuple[int, datetime, int]:
         """An order that does not depend on which of two schedulers was quicker, so that every life can be repeated."""
         o = self.model.occurrences[bell.occurrence]
         return o.job.id, o.scheduled_for, bell.attempt

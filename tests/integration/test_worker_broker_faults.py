@@ -184,13 +184,13 @@ async def test_a_run_longer_than_the_brokers_time_limit_runs_once(
             if early_ack < 2:
                 await asyncio.sleep(5)  # more than the limit and a look of the broker
             else:
-                await eventually(lambda: "worker doorbells lost" in caplog.text, timeout=20)
+                await eventually(lambda: "worker dispatch messages lost" in caplog.text, timeout=20)
             held.let_go.set()
             await eventually(lambda: ends(servers) == {key[0]: "succeeded"}, timeout=20)
             await eventually(lambda: nothing_left(url), timeout=20)
             await worker.drain()
             assert held.begun == Counter({key[0]: 1})
-            assert ("worker doorbells lost" in caplog.text) == (early_ack > 2)
+            assert ("worker dispatch messages lost" in caplog.text) == (early_ack > 2)
         await nothing_left(url)
     finally:
         await ctl(node, "eval", limits.format("consumer_timeout, 1800000", "channel_tick_interval, 60000"))

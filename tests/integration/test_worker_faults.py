@@ -97,7 +97,9 @@ async def system(
     await assert_everything_owned(database_url)
 
 
-async def test_doorbells_that_are_purged_or_deleted_with_their_queue_are_rung_again(system: System, amqp_url: str) -> None:
+async def test_dispatch_messages_that_are_purged_or_deleted_with_their_queue_are_published_again(
+    system: System, amqp_url: str
+) -> None:
     await system.api()
     worker = await system.serve("--only", "fault.quick")
     worker.terminate()

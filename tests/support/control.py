@@ -14,7 +14,7 @@ import msgspec
 from leveret_core import messages
 from leveret_core.broker.base import Backlog, EventMessage, Published
 from leveret_core.hints import Hint, Hints
-from leveret_core.messages import Answer, Ask, Claim, Claimed, Doorbell, Event, Finished, HandlerInfo, Hello
+from leveret_core.messages import Answer, Ask, Claim, Claimed, DispatchMessage, Event, Finished, HandlerInfo, Hello
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
 from leveret_core.store.occurrences.creation import Created
@@ -36,12 +36,12 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass
 class Exchange:
-    """Where doorbells of the term under test go: a list. The adapters have contract tests of their own."""
+    """Where dispatch messages of the term under test go: a list. The adapters have contract tests of their own."""
 
     connected: bool = True
     outcome: Published = Published.CONFIRMED
     backlog: Backlog = field(default_factory=lambda: Backlog(0, 1))
-    rung: list[Doorbell] = field(default_factory=list[Doorbell])
+    rung: list[DispatchMessage] = field(default_factory=list[DispatchMessage])
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
@@ -57,9 +57,9 @@ class Exchange:
 
     async def tell_workers(self, word: object) -> None: ...
 
-    async def publish(self, doorbells: Sequence[Doorbell]) -> list[Published]:
-        self.rung.extend(doorbells)
-        return [self.outcome] * len(doorbells)
+    async def publish(self, dispatches: Sequence[DispatchMessage]) -> list[Published]:
+        self.rung.extend(dispatches)
+        return [self.outcome] * len(dispatches)
 
 
 class Control:

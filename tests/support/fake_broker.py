@@ -26,7 +26,7 @@ from leveret_core.messages import (
     Declare,
     Declared,
     DeclaredJob,
-    Doorbell,
+    DispatchMessage,
     Event,
     Finished,
     Goodbye,
@@ -53,8 +53,8 @@ class FakeQueue:
     broker: FakeBroker
     pattern: str
     prefetch: int
-    on_doorbell: Callable[[Delivery], None]
-    waiting: deque[Doorbell] = field(default_factory=deque[Doorbell])
+    on_dispatch: Callable[[Delivery], None]
+    waiting: deque[DispatchMessage] = field(default_factory=deque[DispatchMessage])
     unsettled: int = 0
     held: bool = False
 
@@ -137,10 +137,10 @@ class FakeServers:
         """Publish a dispatch message to every queue whose pattern matches; `details` go into the answer to its claim."""
         key = (occurrence if occurrence is not None else next(self._occurrences), attempt)
         self._details[key] = {"type": job_type, "payload": msgspec.Raw(msgspec.json.encode(payload or {})), **details}
-        doorbell = Doorbell(occurrence=key[0], attempt=attempt, type=job_type)
+        dispatch = DispatchMessage(occurrence=key[0], attempt=attempt, type=job_type)
         for queue in self.queues.values():
             if matches(queue.pattern, job_type):
-                queue.waiting.append(doorbell)
+                queue.waiting.append(dispatch)
                 self.deliver(queue)
         return key
 
@@ -220,12 +220,12 @@ class FakeServers:
     def deliver(self, queue: FakeQueue) -> None:
         """Deliver what the consumer has room for."""
         while queue.waiting and queue.unsettled < queue.prefetch and not queue.broker.paused and not queue.held:
-            doorbell = queue.waiting.popleft()
+            dispatch = queue.waiting.popleft()
             queue.unsettled += 1
-            queue.on_doorbell(self._delivery(queue, doorbell))
+            queue.on_dispatch(self._delivery(queue, dispatch))
 
-    def _delivery(self, queue: FakeQueue, doorbell: Doorbell) -> Delivery:
-        key = (doorbell.occurrence, doorbell.attempt)
+    def _delivery(self, queue: FakeQueue, dispatch: DispatchMessage) -> Delivery:
+        key = (dispatch.occurrence, dispatch.attempt)
         settled = False
 
         def settle(into: list[Key]) -> Callable[[], Any]:
@@ -236,12 +236,12 @@ class FakeServers:
                     into.append(key)
                     queue.unsettled -= 1
                     if into is self.requeued:
-                        queue.waiting.append(doorbell)
+                        queue.waiting.append(dispatch)
                     self.deliver(queue)
 
             return run
 
-        return Delivery(doorbell, queue.pattern, ack=settle(self.acked), requeue=settle(self.requeued))
+        return Delivery(dispatch, queue.pattern, ack=settle(self.acked), requeue=settle(self.requeued))
 
 
 class FakeBroker:
@@ -267,9 +267,9 @@ class FakeBroker:
         """Close."""
         self.started = False
 
-    async def serve(self, pattern: str, prefetch: int, on_doorbell: Callable[[Delivery], None]) -> None:
+    async def serve(self, pattern: str, prefetch: int, on_dispatch: Callable[[Delivery], None]) -> None:
         """Consume the queue of `pattern`."""
-        self.servers.queues[pattern] = FakeQueue(self, pattern, prefetch, on_doorbell)
+        self.servers.queues[pattern] = FakeQueue(self, pattern, prefetch, on_dispatch)
 
     async def pause(self) -> None:
         """Deliver nothing more."""

@@ -61,10 +61,10 @@ class ForeignWorker:
             await own.bind(await words.get_exchange("leveret.control"))
             await own.consume(self.heard, no_ack=True)
 
-            doorbells = await connection.channel()
-            await doorbells.set_qos(prefetch_count=10)
-            jobs = await doorbells.declare_queue(self.queue, durable=True, arguments=JOBS_ARGUMENTS)
-            await jobs.bind(await doorbells.get_exchange("leveret.jobs"), self.pattern)
+            dispatches = await connection.channel()
+            await dispatches.set_qos(prefetch_count=10)
+            jobs = await dispatches.declare_queue(self.queue, durable=True, arguments=JOBS_ARGUMENTS)
+            await jobs.bind(await dispatches.get_exchange("leveret.jobs"), self.pattern)
 
             await self.hello()
             tag = await jobs.consume(self.rung)
@@ -139,10 +139,10 @@ class ForeignWorker:
         task.add_done_callback(self.tasks.discard)
 
     async def serve(self, message: AbstractIncomingMessage) -> None:
-        doorbell = json.loads(message.body)
-        key = doorbell["occurrence"], doorbell["attempt"]
+        dispatch = json.loads(message.body)
+        key = dispatch["occurrence"], dispatch["attempt"]
         while True:
-            about = {"types": [doorbell["type"]], "last_success": [key[0]]}
+            about = {"types": [dispatch["type"]], "last_success": [key[0]]}
             claimed = await self.request({"kind": "claim", "asks": [list(key)], **about})
             assert claimed["kind"] == "claimed", claimed
             if claimed["answers"]:

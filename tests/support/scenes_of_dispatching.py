@@ -78,7 +78,7 @@ async def limited(stage: Stage) -> None:
 
 
 @loop
-async def doorbells_of_every_limit(stage: Stage) -> Act:
+async def dispatch_messages_of_every_limit(stage: Stage) -> Act:
     await limited(stage)
     publisher = stage.there.publisher(stage.term)
     await stage.sql("update occurrence set ring_at = now() - interval '1 hour', rings = 1 where job_name = 'free.job'")
@@ -96,7 +96,7 @@ async def doorbells_of_every_limit(stage: Stage) -> Act:
 
 
 @loop
-async def doorbells_that_the_broker_does_not_take(stage: Stage) -> Act:
+async def dispatch_messages_that_the_broker_does_not_take(stage: Stage) -> Act:
     await limited(stage)
     stage.there.exchange.outcome = Published.UNROUTABLE
     publisher = stage.there.publisher(stage.term)
@@ -109,7 +109,7 @@ async def doorbells_that_the_broker_does_not_take(stage: Stage) -> Act:
         await stage.at(3600)
         for _ in range(3):
             await stage.loops("publisher", publisher.run_once, limit=2)
-        told = {doorbell.occurrence for doorbell in stage.there.exchange.rung}
+        told = {dispatch.occurrence for dispatch in stage.there.exchange.rung}
         assert told == {row["id"] for row in await stage.here.db.pool.fetch("select id from occurrence where rings > 0")}
 
     return act

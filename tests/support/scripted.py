@@ -15,7 +15,7 @@ from leveret.worker import Worker
 from leveret_core.broker.base import EventMessage, Published
 from leveret_core.broker.rabbitmq_server import RabbitServerBroker
 from leveret_core.broker.rabbitmq_worker import RabbitWorkerBroker
-from leveret_core.messages import Doorbell, Reply, Request
+from leveret_core.messages import DispatchMessage, Reply, Request
 from leveret_core.patterns import queue_name
 from support.fake_broker import FakeServers, Key
 
@@ -34,8 +34,8 @@ class Servers(FakeServers):
 
     async def publish_for(self, job_type: str, payload: object = None, **details: Any) -> Key:
         key = self.publish(job_type, payload, **details)
-        doorbell = Doorbell(occurrence=key[0], attempt=key[1], type=job_type)
-        assert await self._broker.publish([doorbell]) == [Published.CONFIRMED]
+        dispatch = DispatchMessage(occurrence=key[0], attempt=key[1], type=job_type)
+        assert await self._broker.publish([dispatch]) == [Published.CONFIRMED]
         return key
 
     async def _desk(self, requests: Sequence[Request]) -> list[Reply | None]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from leveret_core.errors import Conflict, NotFound
 from leveret_core.job_definition import define
-from leveret_core.messages import Answer, Doorbell, JobError
+from leveret_core.messages import Answer, DispatchMessage, JobError
 from leveret_core.store.database import Database
 from leveret_core.store.jobs import changes as job_changes
 from leveret_core.store.occurrences import commands
@@ -55,7 +55,7 @@ class ToldToControl:
         self._url = url
         self._story = story
         self._now = story.begin
-        self._bells: deque[Doorbell] = deque()
+        self._bells: deque[DispatchMessage] = deque()
         self._running: dict[int, Running] = {}
         self._granted: set[tuple[int, int]] = set()
         self._ids: dict[str, int] = {}

@@ -23,11 +23,8 @@ REPLACED = {
     r"strangers?": "others",
     r"somebody|nobody|anybody|whoever": "the component's name",
 }
-# The core's names for the message, and words that users read already or that are not ours.
-ALLOWED = re.compile(
-    r"Doorbell\b|\bon_doorbell\b|\.doorbell\b|set_aside=lambda: control\.set_aside"
-    r'|or gave way to newer ones|_USER = "nobody"'
-)
+# Words that users read already or that are not ours.
+ALLOWED = re.compile(r'or gave way to newer ones|_USER = "nobody"')
 WORD = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(REPLACED)})(?![A-Za-z])", re.IGNORECASE)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from leveret_core.broker.base import Published, ServerBroker
 from leveret_core.failpoints import reach
-from leveret_core.messages import Doorbell
+from leveret_core.messages import DispatchMessage
 from leveret_core.store.dispatch import messages
 from leveret_core.store.key_limits import queues
 from leveret_core.store.rate_limits import buckets
@@ -68,11 +68,11 @@ class Publisher:
         """A worker said hello: types that no worker had bound are tried again at once."""
         self._blocked = dict.fromkeys(self._blocked, 0.0)
 
-    def publish_soon(self, doorbells: Sequence[Doorbell]) -> None:
+    def publish_soon(self, dispatches: Sequence[DispatchMessage]) -> None:
         """Publish, without waiting, messages that a committed transaction has marked as published."""
-        for doorbell in doorbells:
-            self._unanswered[doorbell.type] = self._unanswered.get(doorbell.type, 0) + 1
-        task = asyncio.create_task(self._publish(doorbells))
+        for dispatch in dispatches:
+            self._unanswered[dispatch.type] = self._unanswered.get(dispatch.type, 0) + 1
+        task = asyncio.create_task(self._publish(dispatches))
         self._publishing.add(task)
         task.add_done_callback(self._published)
 
@@ -153,11 +153,11 @@ class Publisher:
         self._pause = BACKLOG_PAUSE[0] if claimed else min(self._pause * 2, BACKLOG_PAUSE[1])
         return self._pause
 
-    async def _take_unlimited(self, job_type: str, room: int) -> list[Doorbell]:
+    async def _take_unlimited(self, job_type: str, room: int) -> list[DispatchMessage]:
         async with self._term.transaction() as connection:
             return await messages.take_unpublished(connection, job_type, room, self._ring_timeout)
 
-    async def _take_limited(self, job_type: str, room: int) -> tuple[list[Doorbell], int, float]:
+    async def _take_limited(self, job_type: str, room: int) -> tuple[list[DispatchMessage], int, float]:
         """What the bucket of the type pays for: the messages, how many could have been, and seconds until the next token."""
         async with self._term.transaction() as connection:
             bucket = await buckets.lock_bucket(connection, job_type)
@@ -170,7 +170,7 @@ class Publisher:
         pause = LIMIT_PAUSE if bucket.places else BACKLOG_PAUSE[0]
         return taken, room, max(pause, (1.0 - bucket.tokens + len(taken)) * bucket.seconds_each)
 
-    async def _take_keyed(self, job_type: str, room: int) -> tuple[list[Doorbell], bool, float | None]:
+    async def _take_keyed(self, job_type: str, room: int) -> tuple[list[DispatchMessage], bool, float | None]:
         """What the buckets of a type's values pay for, and its own if it has one.
 
         Returns:
@@ -195,18 +195,18 @@ class Publisher:
             return taken, more, max(pause, seconds or 0.0)
         return taken, more or (seconds is not None and seconds <= 0), seconds
 
-    async def _publish(self, doorbells: Sequence[Doorbell]) -> None:
-        if not doorbells:
+    async def _publish(self, dispatches: Sequence[DispatchMessage]) -> None:
+        if not dispatches:
             return
-        outcomes = await self._broker.publish(doorbells)
+        outcomes = await self._broker.publish(dispatches)
         reach("after_publish")
-        for doorbell, outcome in zip(doorbells, outcomes, strict=True):
-            if outcome is Published.CONFIRMED and self._blocked.pop(doorbell.type, None) is not None:
-                log.info("publisher: a worker has bound %s", doorbell.type)
-        failed = [d for d, outcome in zip(doorbells, outcomes, strict=True) if outcome is not Published.CONFIRMED]
+        for dispatch, outcome in zip(dispatches, outcomes, strict=True):
+            if outcome is Published.CONFIRMED and self._blocked.pop(dispatch.type, None) is not None:
+                log.info("publisher: a worker has bound %s", dispatch.type)
+        failed = [d for d, outcome in zip(dispatches, outcomes, strict=True) if outcome is not Published.CONFIRMED]
         if not failed:
             return
-        unroutable = {d.type for d, o in zip(doorbells, outcomes, strict=True) if o is Published.UNROUTABLE}
+        unroutable = {d.type for d, o in zip(dispatches, outcomes, strict=True) if o is Published.UNROUTABLE}
         for job_type in unroutable - self._blocked.keys():
             log.warning("publisher: no worker has bound %s; its occurrences wait", job_type)
         for job_type in unroutable:

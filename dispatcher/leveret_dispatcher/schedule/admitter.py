@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from leveret_core.failpoints import reach
-from leveret_core.messages import Doorbell
+from leveret_core.messages import DispatchMessage
 from leveret_core.store.occurrences.creation import Created
 from leveret_core.store.planned.admission import admit_due, next_due
 from leveret_dispatcher.leadership.term import Term
@@ -23,9 +23,9 @@ class Admitter:
     Args:
         term: whose epoch fences every transaction.
         batch: runs admitted in one transaction, at most.
-        ring_timeout: seconds after which the sweeper rings a doorbell that this admitter was going to ring.
-        room: how many more doorbells of a type the broker should get.
-        ring: takes the doorbells of what was committed, without waiting.
+        ring_timeout: seconds after which an unanswered dispatch message is published again for the first time.
+        room: how many more dispatch messages of a type the broker should get.
+        ring: takes the dispatch messages of what was committed, without waiting.
         changed: takes what was admitted.
     """
 
@@ -36,7 +36,7 @@ class Admitter:
         batch: int,
         ring_timeout: float,
         room: Callable[[str], int],
-        ring: Callable[[Sequence[Doorbell]], None],
+        ring: Callable[[Sequence[DispatchMessage]], None],
         changed: Callable[[Sequence[Created]], None],
     ) -> None:
         self._term = term
@@ -62,8 +62,8 @@ class Admitter:
             return pause
         self._busy = BUSY_RETRY[0]
         reach("after_admit_commit")
-        if doorbells := [Doorbell(occurrence=run.id, attempt=1, type=run.type) for run in admitted if run.published]:
-            self._ring(doorbells)
+        if dispatches := [DispatchMessage(occurrence=run.id, attempt=1, type=run.type) for run in admitted if run.published]:
+            self._ring(dispatches)
         log.debug("admitter: %d runs admitted", len(admitted))
         self._changed(admitted)
         # Either more are due, or the next look tells when.

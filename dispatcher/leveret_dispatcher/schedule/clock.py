@@ -35,7 +35,7 @@ class ClockWatch:
 
     Args:
         term: whose epoch fences every transaction.
-        ring_timeout: seconds after which an unanswered doorbell is rung again for the first time.
+        ring_timeout: seconds after which an unanswered dispatch message is published again for the first time.
         changed: takes the ids of jobs that are due at another time now; wakes all loops.
     """
 

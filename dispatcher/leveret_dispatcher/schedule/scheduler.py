@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from leveret_core.concurrency import QueueLoad
 from leveret_core.failpoints import reach
-from leveret_core.messages import Doorbell
+from leveret_core.messages import DispatchMessage
 from leveret_core.planning import CATCH_UP_LIMIT, ON_TIME, DueJob, Plan, plan
 from leveret_core.states import State
 from leveret_core.store.database import Connection
@@ -61,9 +61,9 @@ class Scheduler:
     Args:
         term: whose epoch fences every transaction.
         batch: due jobs handled in one transaction, at most.
-        ring_timeout: seconds after which the sweeper rings a doorbell that this scheduler was going to ring.
-        room: how many more doorbells of a type the broker should get.
-        ring: takes the doorbells of what was committed, without waiting.
+        ring_timeout: seconds after which an unanswered dispatch message is published again for the first time.
+        room: how many more dispatch messages of a type the broker should get.
+        ring: takes the dispatch messages of what was committed, without waiting.
         changed: takes what was created.
         catch_up_limit: late ticks of a job that run with `catch_up="all"`, at most.
         patience: seconds after a standstill in which a late tick is not skipped for what may have ended meanwhile.
@@ -76,7 +76,7 @@ class Scheduler:
         batch: int,
         ring_timeout: float,
         room: Callable[[str], int],
-        ring: Callable[[Sequence[Doorbell]], None],
+        ring: Callable[[Sequence[DispatchMessage]], None],
         changed: Callable[[Sequence[Created]], None],
         catch_up_limit: int = CATCH_UP_LIMIT,
         patience: float = PATIENCE,
@@ -102,9 +102,9 @@ class Scheduler:
             created = await self._handle(connection, rows) if rows else []
         if created:
             reach("after_create_commit")
-        doorbells = [Doorbell(occurrence=c.id, attempt=1, type=c.type) for c in created if c.published]
-        if doorbells:
-            self._ring(doorbells)
+        dispatches = [DispatchMessage(occurrence=c.id, attempt=1, type=c.type) for c in created if c.published]
+        if dispatches:
+            self._ring(dispatches)
         if created:
             log.debug("scheduler: %d occurrences of %d jobs created", len(created), len(rows))
             self._changed(created)
@@ -210,15 +210,15 @@ class Scheduler:
                     continue
                 if kind not in left:
                     left[kind] = self._room(kind)
-                rung = left[kind] > 0
+                published = left[kind] > 0
                 left[kind] -= 1
                 planned.append(
                     Planned(
                         job_id=job_id,
                         scheduled_for=tick,
                         origin="schedule",
-                        publish_in=self._ring_timeout if rung else None,
-                        published=rung,
+                        publish_in=self._ring_timeout if published else None,
+                        published=published,
                     )
                 )
         return planned

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from leveret_core.messages import Control, Doorbell, Reply, Request, Unreadable
+from leveret_core.messages import Control, DispatchMessage, Reply, Request, Unreadable
 
 
 class Published(Enum):
-    """What became of one doorbell. Only `CONFIRMED` means that the broker has it."""
+    """What became of one dispatch message. Only `CONFIRMED` means that the broker has it."""
 
     CONFIRMED = "confirmed"
     UNROUTABLE = "unroutable"
@@ -30,12 +30,12 @@ class EventMessage:
 
 @dataclass(eq=False)
 class Delivery:
-    """A doorbell as delivered to a worker. Settle it once: `ack` drops it, `requeue` gives it back to the queue.
+    """A dispatch message as delivered to a worker. Settle it once: `ack` drops it, `requeue` gives it back to the queue.
 
     Both are no-ops when the channel it came on is gone: the broker then redelivers by itself.
     """
 
-    doorbell: Doorbell
+    dispatch: DispatchMessage
     pattern: str
     ack: Callable[[], Awaitable[None]] = field(repr=False)
     requeue: Callable[[], Awaitable[None]] = field(repr=False)
@@ -65,7 +65,7 @@ class ServerBroker(Protocol):
         """Whether publishing and consuming are possible right now."""
         ...
 
-    async def publish(self, doorbells: Sequence[Doorbell]) -> list[Published]:
+    async def publish(self, dispatches: Sequence[DispatchMessage]) -> list[Published]:
         """Publish all, pipelined, and wait for the broker's word on each; never raises for a single one."""
         ...
 
@@ -118,10 +118,10 @@ class WorkerBroker(Protocol):
         """Whether requests and events can be sent right now."""
         ...
 
-    async def serve(self, pattern: str, prefetch: int, on_doorbell: Callable[[Delivery], None]) -> None:
+    async def serve(self, pattern: str, prefetch: int, on_dispatch: Callable[[Delivery], None]) -> None:
         """Declare and bind the queue of `pattern` and consume it with at most `prefetch` unsettled deliveries.
 
-        `on_doorbell` is called on the event loop and must return at once. Survives reconnects. A queue that the broker
+        `on_dispatch` is called on the event loop and must return at once. Survives reconnects. A queue that the broker
         refuses raises nothing: that is logged and tried again, while other patterns are served.
         """
         ...

@@ -25,7 +25,7 @@ class MemoryHub:
     """Holds the queues. They live as long as this object, whatever views come and go, and on the loop of the first of them."""
 
     def __init__(self) -> None:
-        self.doorbells: dict[str, MemoryQueue[bytes]] = {}
+        self.dispatches: dict[str, MemoryQueue[bytes]] = {}
         """By pattern."""
         self.claims: MemoryQueue[Waiting] = MemoryQueue()
         self.events: MemoryQueue[bytes] = MemoryQueue()

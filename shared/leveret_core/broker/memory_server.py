@@ -14,7 +14,7 @@ from leveret_core.broker.feeds import Feeds
 from leveret_core.broker.memory_hub import MemoryHub, Waiting
 from leveret_core.broker.memory_queue import MemoryConsumer
 from leveret_core.errors import BrokerUnavailable
-from leveret_core.messages import Control, Doorbell, Reply, Unreadable, decode_reply, encode
+from leveret_core.messages import Control, DispatchMessage, Reply, Unreadable, decode_reply, encode
 from leveret_core.patterns import matches
 from leveret_core.supervision import Supervisor
 
@@ -48,11 +48,11 @@ class MemoryServerBroker:
             consumer.close()
         self._consumers.clear()
 
-    async def publish(self, doorbells: Sequence[Doorbell]) -> list[Published]:
-        """Put each doorbell into the queue of every pattern that matches its type."""
+    async def publish(self, dispatches: Sequence[DispatchMessage]) -> list[Published]:
+        """Put each dispatch message into the queue of every pattern that matches its type."""
         if not self._connected:
-            return [Published.UNKNOWN] * len(doorbells)
-        return [self._publish(doorbell) for doorbell in doorbells]
+            return [Published.UNKNOWN] * len(dispatches)
+        return [self._publish(dispatch) for dispatch in dispatches]
 
     async def serve_claims(self, desk: Desk, refused: Callable[[Unreadable], None] = log_refused) -> None:
         """Hand batches of requests to `desk`, and send its replies; see `ClaimsFeed`. Returns at once."""
@@ -102,9 +102,9 @@ class MemoryServerBroker:
         for listener in list(self._hub.listeners):
             listener(body)
 
-    def _publish(self, doorbell: Doorbell) -> Published:
-        queues = [queue for pattern, queue in self._hub.doorbells.items() if matches(pattern, doorbell.type)]
-        body = encode(doorbell)
+    def _publish(self, dispatch: DispatchMessage) -> Published:
+        queues = [queue for pattern, queue in self._hub.dispatches.items() if matches(pattern, dispatch.type)]
+        body = encode(dispatch)
         for queue in queues:
             queue.put(body)
         return Published.CONFIRMED if queues else Published.UNROUTABLE

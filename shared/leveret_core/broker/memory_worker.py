@@ -12,7 +12,7 @@ from leveret_core.broker.base import Delivery
 from leveret_core.broker.memory_hub import MemoryHub, Waiting
 from leveret_core.broker.memory_queue import MemoryConsumer, MemoryQueue
 from leveret_core.errors import BrokerUnavailable
-from leveret_core.messages import BadMessage, Control, Reply, Request, decode_control, decode_doorbell, encode
+from leveret_core.messages import BadMessage, Control, Reply, Request, decode_control, decode_dispatch, encode
 from leveret_core.patterns import check_pattern
 
 logger = logging.getLogger("leveret.broker")
@@ -57,7 +57,7 @@ class MemoryWorkerBroker:
 
         await self._hub.run(leave)
 
-    async def serve(self, pattern: str, prefetch: int, on_doorbell: Callable[[Delivery], None]) -> None:
+    async def serve(self, pattern: str, prefetch: int, on_dispatch: Callable[[Delivery], None]) -> None:
         """Make the queue of `pattern` and consume it, with `prefetch` unsettled deliveries at most.
 
         Raises:
@@ -66,18 +66,18 @@ class MemoryWorkerBroker:
         check_pattern(pattern)
 
         async def consume() -> None:
-            queue = self._hub.doorbells.setdefault(pattern, MemoryQueue())
+            queue = self._hub.dispatches.setdefault(pattern, MemoryQueue())
 
             def deliver(number: int, body: bytes) -> None:
                 try:
-                    doorbell = decode_doorbell(body)
+                    dispatch = decode_dispatch(body)
                 except BadMessage as error:
                     logger.warning("a message in the queue of %s cannot be read and is dropped: %s", pattern, error)
                     consumer.ack(number)
                     return
                 ack = partial(self._settle, partial(consumer.ack, number))
                 requeue = partial(self._settle, partial(consumer.requeue, number))
-                self._call(on_doorbell, Delivery(doorbell, pattern, ack, requeue))
+                self._call(on_dispatch, Delivery(dispatch, pattern, ack, requeue))
 
             consumer = queue.consume(max(1, prefetch), deliver)
             self._consumers[pattern] = consumer

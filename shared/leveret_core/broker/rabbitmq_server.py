@@ -1,4 +1,4 @@
-"""The servers' side of RabbitMQ: rings doorbells, answers claims, takes events."""
+"""The servers' side of RabbitMQ: publishes dispatch messages, answers claims, takes events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from leveret_core.broker.rabbitmq_errors import CONNECTION_LOST, closing_is_an_e
 from leveret_core.broker.rabbitmq_link import Link
 from leveret_core.broker.rabbitmq_requests import REPLY_TO
 from leveret_core.errors import BrokerUnavailable
-from leveret_core.messages import Control, Doorbell, Reply, Unreadable, encode
+from leveret_core.messages import Control, DispatchMessage, Reply, Unreadable, encode
 from leveret_core.supervision import Supervisor
 
 logger = logging.getLogger("leveret.broker")
@@ -86,9 +86,9 @@ class RabbitServerBroker:
         await asyncio.gather(*(connection.stop() for connection in self._started))
         self._started.clear()
 
-    async def publish(self, doorbells: Sequence[Doorbell]) -> list[Published]:
+    async def publish(self, dispatches: Sequence[DispatchMessage]) -> list[Published]:
         """Publish all, pipelined, and wait for the broker's word on each; never raises for a single one."""
-        messages = [(doorbell.type, encode(doorbell)) for doorbell in doorbells]
+        messages = [(dispatch.type, encode(dispatch)) for dispatch in dispatches]
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._publish_timeout
         try:

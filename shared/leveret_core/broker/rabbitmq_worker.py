@@ -1,4 +1,4 @@
-"""The workers' side of RabbitMQ: takes doorbells, asks for claims, sends events, hears the servers' words."""
+"""The workers' side of RabbitMQ: takes dispatch messages, asks for claims, sends events, hears the servers' words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from leveret_core.broker.rabbitmq_link import Link
 from leveret_core.broker.rabbitmq_part import Part
 from leveret_core.broker.rabbitmq_requests import Requester
 from leveret_core.errors import BrokerUnavailable
-from leveret_core.messages import BadMessage, Control, Reply, Request, decode_control, decode_doorbell, encode
+from leveret_core.messages import BadMessage, Control, Reply, Request, decode_control, decode_dispatch, encode
 from leveret_core.patterns import check_pattern, queue_name
 
 logger = logging.getLogger("leveret.broker")
@@ -35,7 +35,7 @@ SERVE_TIMEOUT = 10.0
 
 
 class RabbitWorkerBroker:
-    """`WorkerBroker` on RabbitMQ, on a connection each for doorbells, for events, and for requests and the servers' words.
+    """`WorkerBroker` on RabbitMQ, on a connection each for dispatch messages, events, and requests with the servers' words.
 
     They are opened as they are needed: one for a broker that only sends requests. All belongs to the event loop of `start`.
 
@@ -47,7 +47,7 @@ class RabbitWorkerBroker:
     """
 
     def __init__(self, url: str) -> None:
-        self._work = SupervisedConnection(url, "worker doorbells")
+        self._work = SupervisedConnection(url, "worker dispatch messages")
         self._events = SupervisedConnection(url, "worker events")
         self._control = SupervisedConnection(url, "worker control")
         self._requester = self._control.keep("direct reply-to", Requester.open)
@@ -83,7 +83,7 @@ class RabbitWorkerBroker:
         await asyncio.gather(*(connection.stop() for connection in self._started))
         self._started.clear()
 
-    async def serve(self, pattern: str, prefetch: int, on_doorbell: Callable[[Delivery], None]) -> None:
+    async def serve(self, pattern: str, prefetch: int, on_dispatch: Callable[[Delivery], None]) -> None:
         """Declare and bind the queue of `pattern` and consume it on a channel of its own.
 
         If the broker refuses the queue, that is logged, told by `problem` and tried again now and then; other patterns go on.
@@ -91,13 +91,13 @@ class RabbitWorkerBroker:
         Args:
             pattern: served by this object only once.
             prefetch: unsettled deliveries at once, at most; 1 or more.
-            on_doorbell: called on the event loop; must return at once.
+            on_dispatch: called on the event loop; must return at once.
 
         Raises:
             InvalidInput: `pattern` is none.
         """
         check_pattern(pattern)
-        make = partial(self._open_pattern, pattern=pattern, prefetch=max(1, prefetch), on_doorbell=on_doorbell)
+        make = partial(self._open_pattern, pattern=pattern, prefetch=max(1, prefetch), on_dispatch=on_dispatch)
         part = self._work.keep(f"queue {queue_name(pattern)}", make)
         self._begin(self._work)
         await self._first_try(part)
@@ -177,7 +177,7 @@ class RabbitWorkerBroker:
             async with asyncio.timeout(SERVE_TIMEOUT):
                 await part.tried.wait()
 
-    async def _open_pattern(self, link: Link, *, pattern: str, prefetch: int, on_doorbell: Callable[[Delivery], None]) -> None:
+    async def _open_pattern(self, link: Link, *, pattern: str, prefetch: int, on_dispatch: Callable[[Delivery], None]) -> None:
         queue = queue_name(pattern)
         async with link.scratch() as scratch:
             await scratch.queue_declare(queue, durable=True, arguments=topology.durable_queue_arguments())
@@ -185,7 +185,7 @@ class RabbitWorkerBroker:
         channel = await link.channel(prefetch=prefetch)
         acks = Acknowledger(channel)
         link.before_close(acks.flush)
-        self._open[queue] = link, channel, partial(_deliver, acks=acks, pattern=pattern, on_doorbell=on_doorbell)
+        self._open[queue] = link, channel, partial(_deliver, acks=acks, pattern=pattern, on_dispatch=on_dispatch)
         await self._consume(queue)
 
     async def _consume(self, queue: str) -> None:
@@ -209,15 +209,15 @@ class RabbitWorkerBroker:
                 link.end(f"the consumer of {queue} could not be cancelled: {error!r}")
 
 
-def _deliver(message: DeliveredMessage, *, acks: Acknowledger, pattern: str, on_doorbell: Callable[[Delivery], None]) -> None:
+def _deliver(message: DeliveredMessage, *, acks: Acknowledger, pattern: str, on_dispatch: Callable[[Delivery], None]) -> None:
     tag = message.delivery_tag or 0
     try:
-        doorbell = decode_doorbell(message.body)
+        dispatch = decode_dispatch(message.body)
     except BadMessage as error:
         logger.warning("a message in %s cannot be read and is set aside: %s", queue_name(pattern), error)
         acks.set_aside(tag)
         return
-    on_doorbell(Delivery(doorbell, pattern, ack=partial(acks.ack, tag), requeue=partial(acks.requeue, tag)))
+    on_dispatch(Delivery(dispatch, pattern, ack=partial(acks.ack, tag), requeue=partial(acks.requeue, tag)))
 
 
 async def _open_events_channel(link: Link) -> Channel:

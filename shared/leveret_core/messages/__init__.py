@@ -10,7 +10,7 @@ from leveret_core.messages.codec import (
     MAX_MESSAGE_BYTES,
     BadMessage,
     decode_control,
-    decode_doorbell,
+    decode_dispatch,
     decode_events,
     decode_reply,
     decode_request,
@@ -32,7 +32,7 @@ from leveret_core.messages.requests import (
 )
 from leveret_core.messages.taking import Unreadable, take_request
 from leveret_core.messages.version import PROTOCOL_VERSION
-from leveret_core.messages.words import Cancel, Control, Doorbell, Drain
+from leveret_core.messages.words import Cancel, Control, DispatchMessage, Drain
 
 __all__ = [
     "MAX_CHECKPOINT",
@@ -52,7 +52,7 @@ __all__ = [
     "Declare",
     "Declared",
     "DeclaredJob",
-    "Doorbell",
+    "DispatchMessage",
     "Drain",
     "Event",
     "Events",
@@ -72,7 +72,7 @@ __all__ = [
     "Unreadable",
     "Welcome",
     "decode_control",
-    "decode_doorbell",
+    "decode_dispatch",
     "decode_events",
     "decode_reply",
     "decode_request",

@@ -12,7 +12,7 @@ from leveret_core.messages.fields import WORDS, one_line
 from leveret_core.messages.replies import Reply
 from leveret_core.messages.requests import Request
 from leveret_core.messages.version import PROTOCOL_VERSION
-from leveret_core.messages.words import Control, Doorbell
+from leveret_core.messages.words import Control, DispatchMessage
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
@@ -24,18 +24,18 @@ class BadMessage(LeveretError):
 encode = msgspec.json.Encoder(decimal_format="string").encode
 """Any message → JSON bytes."""
 
-_Message = TypeVar("_Message", Doorbell, Request, Reply, Events, Control)
+_Message = TypeVar("_Message", DispatchMessage, Request, Reply, Events, Control)
 
-_doorbell = msgspec.json.Decoder(Doorbell)
+_dispatch = msgspec.json.Decoder(DispatchMessage)
 _request: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _reply: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
 _events = msgspec.json.Decoder(Events)
 _control: msgspec.json.Decoder[Control] = msgspec.json.Decoder(Control)
 
 
-def decode_doorbell(body: bytes) -> Doorbell:
+def decode_dispatch(body: bytes) -> DispatchMessage:
     """Raises `BadMessage`, as do all decoders here."""
-    return _checked(_doorbell, body)
+    return _checked(_dispatch, body)
 
 
 def decode_request(body: bytes) -> Request:

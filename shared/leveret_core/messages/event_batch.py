@@ -39,7 +39,7 @@ class BadEvent:
         reason: what is wrong, in words for the worker's author.
         ends: whether it was to end its attempt.
         occurrence: None when it cannot be read, as are the others.
-        attempt: as its doorbell said.
+        attempt: as its dispatch message said.
         token: of the claim.
         kind: `unreadable`, or `refused` when it can be read and cannot be stored.
     """

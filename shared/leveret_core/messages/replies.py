@@ -25,8 +25,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Answer to one `Ask`.
 
     `granted` carries all a handler needs. `stale` means that this attempt is over, cancelled or another worker's: drop the
-    doorbell. `not_yet` means that it is not due: drop the doorbell too, it will be rung again. `cancelled` means that it was
-    granted to this worker, which may not have heard, and has been cancelled since: do not begin it, and tell that it ended.
+    dispatch message. `not_yet` means that it is not due: drop the dispatch message too, it will be published again.
+    `cancelled` means that it was granted to this worker, which may not have heard, and has been cancelled since: do not begin
+    it, and tell that it ended.
     The two numbers are those of the ask, whatever they are.
     """
 

@@ -89,7 +89,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="cl
     last_success: Annotated[list[OccurrenceId], Meta(max_length=MAX_ASKS)] | UnsetType = UNSET
     """Occurrences among the asks whose handlers want to know about the last success of their job."""
     types: Annotated[list[GivenName], Meta(max_length=MAX_ASKS)] | UnsetType = UNSET
-    """The types of the asks, in their order, as their doorbells say; spares the servers a look at each occurrence."""
+    """The types of the asks, in their order, as their dispatch messages say; spares the servers a look at each occurrence."""
     secret: MaybeSecret = ""
     v: int = PROTOCOL_VERSION
 

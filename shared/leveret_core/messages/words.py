@@ -1,4 +1,4 @@
-"""What servers tell workers unasked: doorbells, and words to single workers."""
+"""What servers tell workers unasked: dispatch messages, and words to single workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from leveret_core.messages.fields import AttemptNumber, GivenName, OccurrenceId,
 from leveret_core.messages.version import PROTOCOL_VERSION
 
 
-class Doorbell(msgspec.Struct, frozen=True, kw_only=True):
+class DispatchMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Tells whoever serves the type that an occurrence may be claimed. It carries no authority and no payload."""
 
     occurrence: OccurrenceId

@@ -23,7 +23,7 @@ from support.liveness import assert_everything_owned
 Say = Callable[[str], None]
 
 QUIET = 180.0
-"""Seconds in which everything ends once no job fires any more: retries, a lease, the fifth ring of a doorbell."""
+"""Seconds in which everything ends once no job fires any more: retries, a lease, the fifth message to workers."""
 
 
 class Campaign:

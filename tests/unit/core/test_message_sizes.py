@@ -11,12 +11,12 @@ from leveret_core.messages import (
     MAX_MESSAGE_BYTES,
     Alive,
     BadMessage,
-    Doorbell,
+    DispatchMessage,
     Drain,
     Events,
     Heartbeat,
     decode_control,
-    decode_doorbell,
+    decode_dispatch,
     decode_events,
     decode_reply,
     decode_request,
@@ -26,7 +26,7 @@ from leveret_core.messages.event_batch import read_events
 
 WORKER = str(uuid.uuid4())
 CASES: dict[Callable[[bytes], object], object] = {
-    decode_doorbell: Doorbell(occurrence=1, attempt=1, type="a"),
+    decode_dispatch: DispatchMessage(occurrence=1, attempt=1, type="a"),
     decode_request: Heartbeat(worker=WORKER, running=0),
     decode_reply: Alive(lease=1.0),
     decode_events: Events(worker=WORKER, events=[]),

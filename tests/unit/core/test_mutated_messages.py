@@ -1,4 +1,4 @@
-"""Doorbells and words that are wrong in one place: a worker drops them, and hears their neighbours."""
+"""Dispatch messages and words that are wrong in one place: a worker drops them, and hears their neighbours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLAIM = {"kind": "claim", "worker": CANCEL["worker"], "secret": "s" * 16, "asks"
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(mutated(DOORBELL), max_size=5))
-def test_a_worker_takes_the_doorbells_that_can_be_asked_for_and_no_other(bodies: list[bytes]) -> None:
+def test_a_worker_takes_the_dispatch_messages_that_can_be_asked_for_and_no_other(bodies: list[bytes]) -> None:
     async def run() -> list[Delivery]:
         heard: list[Delivery] = []
         hub = MemoryHub()
@@ -31,15 +31,15 @@ def test_a_worker_takes_the_doorbells_that_can_be_asked_for_and_no_other(bodies:
         await worker.start()
         await worker.serve("sendemail.*", 100, heard.append)
         for body in [*bodies, json.dumps(DOORBELL).encode()]:
-            hub.doorbells["sendemail.*"].put(body)
-        await eventually(lambda: bool(heard) and heard[-1].doorbell.occurrence == 1001, interval=0)
+            hub.dispatches["sendemail.*"].put(body)
+        await eventually(lambda: bool(heard) and heard[-1].dispatch.occurrence == 1001, interval=0)
         await worker.stop()
         return heard
 
     for delivery in asyncio.run(run()):
-        assert 1 <= delivery.doorbell.occurrence < 2**63
-        assert 1 <= delivery.doorbell.attempt < 2**31
-        assert "\n" not in delivery.doorbell.type
+        assert 1 <= delivery.dispatch.occurrence < 2**63
+        assert 1 <= delivery.dispatch.attempt < 2**31
+        assert "\n" not in delivery.dispatch.type
 
 
 @settings(max_examples=50, deadline=None)

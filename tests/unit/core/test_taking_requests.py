@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from leveret_core.messages import Ask, BadMessage, Claim, Hello, MarredClaim, Unreadable, decode_doorbell, take_request
+from leveret_core.messages import Ask, BadMessage, Claim, Hello, MarredClaim, Unreadable, decode_dispatch, take_request
 from leveret_core.messages.taking import MAX_REQUEST_BYTES, MAX_SMALL_BYTES
 
 WORKER = str(uuid.uuid4())
@@ -32,7 +32,7 @@ def hello(**fields: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "doorbell",
+    "dispatch",
     [
         '{"occurrence":1,"attempt":2147483648,"type":"a","v":1}',
         '{"occurrence":1,"attempt":0,"type":"a","v":1}',
@@ -42,9 +42,9 @@ def hello(**fields: Any) -> Any:
         '{"occurrence":1.5,"attempt":1,"type":"a","v":1}',
     ],
 )
-def test_a_doorbell_out_of_range_is_none(doorbell: str) -> None:
+def test_a_dispatch_message_out_of_range_is_none(dispatch: str) -> None:
     with pytest.raises(BadMessage, match="Expected"):
-        decode_doorbell(doorbell.encode())
+        decode_dispatch(dispatch.encode())
 
 
 def test_the_largest_numbers_are_read() -> None:

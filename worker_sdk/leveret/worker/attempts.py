@@ -78,7 +78,7 @@ class Attempts:
         if self._closing:
             self._acks.requeue(delivery)
             return
-        key = (delivery.doorbell.occurrence, delivery.doorbell.attempt)
+        key = (delivery.dispatch.occurrence, delivery.dispatch.attempt)
         attempt = self._open.get(key)
         if attempt is None or attempt.over:
             # One that is over here and published again was handed back: only the desk knows what it is now.

@@ -1,2 +1,2 @@
--- For claims that do not tell the types of their doorbells. $1 ids
+-- For claims that do not tell the types of their dispatch messages. $1 ids
 select id, type from occurrence where id = any($1::bigint[])

@@ -1,4 +1,4 @@
--- Doorbells that would be rung again later than they can be: now. Those that jitter puts off keep what is left of it.
+-- Dispatch messages that would be published again later than they can be: now. Those that jitter puts off keep what is left of it.
 -- $1 seconds of the ring timeout
 update occurrence
 set ring_at = case when rings > 0 then now() else now() + greatest(interval '0', ring_at - created_at) end

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from leveret_core.messages import Doorbell
+from leveret_core.messages import DispatchMessage
 from leveret_core.store.database import Connection, Database, sql
 
 
@@ -59,7 +59,7 @@ async def publish_again_at_begin(connection: Connection, publish_in: float, back
     await connection.execute(sql("dispatch/publish_again"), publish_in, back)
 
 
-async def take_unpublished(connection: Connection, job_type: str, limit: int, publish_in: float) -> list[Doorbell]:
+async def take_unpublished(connection: Connection, job_type: str, limit: int, publish_in: float) -> list[DispatchMessage]:
     """Mark occurrences of a type as published; the caller publishes them after its commit.
 
     Args:
@@ -71,7 +71,7 @@ async def take_unpublished(connection: Connection, job_type: str, limit: int, pu
     return as_messages(await connection.fetch(sql("dispatch/take_unpublished"), job_type, limit, publish_in))
 
 
-async def take_overdue(connection: Connection, limit: int, publish_in: float) -> list[Doorbell]:
+async def take_overdue(connection: Connection, limit: int, publish_in: float) -> list[DispatchMessage]:
     """As `take_unpublished`, of all types, of those that no worker answered in time, or whose jitter is over."""
     return as_messages(await connection.fetch(sql("dispatch/take_overdue"), limit, publish_in))
 
@@ -81,9 +81,9 @@ async def mark_unpublished(db: Database, occurrences: Sequence[int]) -> list[str
     return [row["type"] for row in await db.fetch("dispatch/mark_unpublished", occurrences)]
 
 
-def as_messages(rows: Iterable[asyncpg.Record]) -> list[Doorbell]:
+def as_messages(rows: Iterable[asyncpg.Record]) -> list[DispatchMessage]:
     """The messages of rows with `id`, `type`, `attempt` and `priority`, the most important first, then the oldest."""
     return [
-        Doorbell(occurrence=r["id"], attempt=r["attempt"] + 1, type=r["type"])
+        DispatchMessage(occurrence=r["id"], attempt=r["attempt"] + 1, type=r["type"])
         for r in sorted(rows, key=lambda r: (-int(r["priority"]), int(r["id"])))
     ]

@@ -1,5 +1,5 @@
--- Marks unrung occurrences of a type as rung, those of the highest priority first, the oldest of these first.
--- $1 type, $2 how many, $3 seconds until they are rung again
+-- Marks unpublished occurrences of a type as published, those of the highest priority first, the oldest of these first.
+-- $1 type, $2 how many, $3 seconds until they are published again
 update occurrence o set ring_at = now() + $3 * interval '1 second', rings = o.rings + 1
 where o.id in (
     select id from occurrence where state = 'pending' and ring_at is null and type = $1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from leveret_core.messages import Doorbell
+from leveret_core.messages import DispatchMessage
 from leveret_core.store.database import Connection, columns, sql
 from leveret_core.store.dispatch.messages import as_messages
 
@@ -26,7 +26,7 @@ async def enqueue(connection: Connection, job_type: str, path: str, limit: int) 
     return count
 
 
-async def take(connection: Connection, job_type: str, limit: int, publish_in: float) -> list[Doorbell]:
+async def take(connection: Connection, job_type: str, limit: int, publish_in: float) -> list[DispatchMessage]:
     """Mark as published what the tokens of the values pay for; the caller publishes it after its commit.
 
     Args:

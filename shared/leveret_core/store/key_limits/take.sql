@@ -1,6 +1,6 @@
 -- Of each value whose time has come as many as its tokens pay for, those of the highest priority first, the oldest of these first; no
 -- more than `count` of a value are told and not yet begun. Says for each of these values when its next one may start.
--- $1 type, $2 how many, $3 seconds until they are rung again
+-- $1 type, $2 how many, $3 seconds until they are published again
 with ready as materialized (
     select b.key, l.count, l.per / l.count as seconds_each,
            least(l.count, b.tokens + greatest(0, extract(epoch from statement_timestamp() - b.filled_at)::double precision)

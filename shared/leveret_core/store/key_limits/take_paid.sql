@@ -1,5 +1,5 @@
 -- As `dispatch/take_unpublished`, of those that have had their token and did not reach a queue. $1 type, $2 how many, $3 seconds until they
--- are rung again
+-- are published again
 update occurrence o set ring_at = now() + $3 * interval '1 second', rings = o.rings + 1
 where o.id in (
     select id from occurrence where state = 'pending' and ring_at is null and type = $1 and rings > 0

@@ -1,4 +1,4 @@
-"""Finding what nobody is responsible for: what is not over has a live worker, a due time, a place in line or a doorbell out."""
+"""Finding what nothing is responsible for: what is not over has a live worker, a due time, a queue, or a message out."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def _unrung(db: Database) -> list[Ownerless]:
         for worker in await db.fetch("reads/handlers")
         for handler in msgspec.json.decode(worker["handlers"], type=list[dict[str, object]])
     }
-    why = "no doorbell of its type is out, although a worker serves the type"
+    why = "no dispatch message of its type is out, although a worker serves the type"
     return [
         Ownerless("unrung", row["id"], row["job_id"], "pending", why)
         for row in rows

@@ -1,4 +1,4 @@
--- The tokens in a type's bucket now, with the lock of its row, and how many doorbells of it are unanswered; those whose first ring was
+-- The tokens in a type's bucket now, with the lock of its row, and how many dispatch messages of it are unanswered; those whose first ring was
 -- put off have not been told to anybody yet. No row: the type is not limited any more. $1 type
 select least(count, tokens + greatest(0, extract(epoch from clock_timestamp() - filled_at)::double precision) * count / per) as tokens,
        clock_timestamp() as at, count, per / count as seconds_each,

@@ -1,5 +1,5 @@
 -- What stands between a pending occurrence and a worker, as far as the tables know it; no row when it is not pending.
--- $1 id, $2 unanswered doorbells of a type at most, $3 patterns of handlers that match its type
+-- $1 id, $2 unanswered dispatch messages of a type at most, $3 patterns of handlers that match its type
 select o.type, o.rings > 0 and o.ring_at is not null as told,
        case when o.rings = 0 and o.ring_at > now() and o.ring_at < 'infinity' then o.ring_at end as put_off_until,
        l.count, l.per,

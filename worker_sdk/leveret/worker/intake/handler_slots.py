@@ -93,7 +93,7 @@ class OpenAttempt:
 
     def __init__(self, key: AttemptKey, slots: HandlerSlots, delivery: Delivery) -> None:
         self.key = key
-        self.type = delivery.doorbell.type
+        self.type = delivery.dispatch.type
         self.slots = slots
         self.deliveries = [delivery]
         self.acknowledged = False

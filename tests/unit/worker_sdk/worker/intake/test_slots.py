@@ -8,7 +8,7 @@ from leveret import Handler
 from leveret.worker.intake.handler_slots import HandlerSlots, OpenAttempt
 from leveret.worker.intake.slots import WorkerSlots
 from leveret_core.broker.base import Delivery
-from leveret_core.messages import Doorbell
+from leveret_core.messages import DispatchMessage
 
 
 async def nothing() -> None: ...
@@ -16,7 +16,7 @@ async def nothing() -> None: ...
 
 def delivery(number: int, job_type: str) -> Delivery:
     """A dispatch message whose acknowledgement does nothing."""
-    return Delivery(Doorbell(occurrence=number, attempt=1, type=job_type), job_type, nothing, nothing)
+    return Delivery(DispatchMessage(occurrence=number, attempt=1, type=job_type), job_type, nothing, nothing)
 
 
 class Bench:
