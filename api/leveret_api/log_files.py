@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from leveret_core.store.database import Database
 from leveret_core.store.reads import occurrences as occurrence_reads
+from leveret_core.store.reads.occurrence_rows import LogRow
 
 LogFormat = Literal["text", "ndjson"]
 MEDIA_TYPES: dict[LogFormat, str] = {"text": "text/plain; charset=utf-8", "ndjson": "application/x-ndjson"}
@@ -39,7 +40,7 @@ async def log_file(db: Database, occurrence_id: int, form: LogFormat) -> AsyncGe
         after = rows[_PAGE - 1].attempt, rows[_PAGE - 1].seq
 
 
-def _text(row: occurrence_reads.LogRow) -> str:
+def _text(row: LogRow) -> str:
     at = row.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     message = row.message.replace("\n", "\n    ")
     return f"{at} {row.level.upper():<8} [{row.attempt}] {message}{_fields(row.fields)}\n"
@@ -53,7 +54,7 @@ def _fields(text: str | None) -> str:
 _COLUMNS: Sequence[str] = ("attempt", "seq", "level", "message")
 
 
-def _json(row: occurrence_reads.LogRow) -> str:
+def _json(row: LogRow) -> str:
     values = row.values()
     fields = None if row.fields is None else json.loads(row.fields)
     record = {"at": row.at.isoformat()} | {name: values[name] for name in _COLUMNS} | {"fields": fields}

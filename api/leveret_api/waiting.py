@@ -6,7 +6,8 @@ from leveret_api.schemas.occurrences import WaitsFor
 from leveret_api.services import Services
 from leveret_core.patterns import matches
 from leveret_core.states import State
-from leveret_core.store.reads.occurrences import OccurrenceDetailRow, WaitingRow, read_waiting
+from leveret_core.store.reads.occurrence_rows import OccurrenceDetailRow, WaitingRow
+from leveret_core.store.reads.occurrences import read_waiting
 
 
 async def waits_for(services: Services, row: OccurrenceDetailRow) -> WaitsFor | None:

@@ -44,7 +44,8 @@ from leveret_core.states import State
 from leveret_core.store.jobs.refs import job_ref, resolve_job
 from leveret_core.store.occurrences import commands
 from leveret_core.store.reads import occurrences as occurrence_reads
-from leveret_core.store.reads.occurrences import OccurrenceFilter, OccurrenceRow
+from leveret_core.store.reads.occurrence_rows import OccurrenceRow
+from leveret_core.store.reads.occurrences import OccurrenceFilter
 from leveret_core.store.reads.pages import EndKey, Page
 
 router = APIRouter(prefix="/api/v1/occurrences", tags=["occurrences"], route_class=JSONRoute)

@@ -12,7 +12,7 @@ from leveret_api.schemas.body import WHOLE, Body, Moment
 from leveret_api.schemas.occurrences import AttemptError, Occurrence
 from leveret_api.schemas.texts import Part, Reason
 from leveret_core.store.dead_letters.commands import COUNTED, MAX_AT_ONCE
-from leveret_core.store.reads.occurrences import OccurrenceRow
+from leveret_core.store.reads.occurrence_rows import OccurrenceRow
 
 Id = Annotated[int, Field(ge=1, lt=2**63), WHOLE]
 JobId = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": 2**63 - 1})]

@@ -15,7 +15,7 @@ from leveret_api.schemas.body import WHOLE, Body
 from leveret_api.schemas.texts import IdempotencyKey, Reason
 from leveret_core.states import State
 from leveret_core.store.planned.runs import MAX_DELAY, MAX_RUNS
-from leveret_core.store.reads.occurrences import AttemptRow, LogRow, OccurrenceDetailRow, OccurrenceRow
+from leveret_core.store.reads.occurrence_rows import AttemptRow, LogRow, OccurrenceDetailRow, OccurrenceRow
 
 MAX_ERROR_TYPE, MAX_ERROR_LINE = 200, 300
 """Characters of an error's type and of its first line, in lists."""

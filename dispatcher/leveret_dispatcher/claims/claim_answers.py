@@ -113,7 +113,7 @@ def _answer(ask: Wanted, row: ClaimRow | None, last_success_at: datetime | None)
         return Answer(occurrence=ask.occurrence, attempt=ask.attempt, status="stale")
     held = row.worker_id == ask.worker and row.attempt == ask.attempt
     if held and row.state == "cancelling":
-        # Its first answer may never have come: then nobody runs it, and only this worker can say that it has ended.
+        # Its first answer may never have come: then no worker runs it, and only this one can say that it has ended.
         token = str(row.claim_token)
         return Answer(occurrence=ask.occurrence, attempt=ask.attempt, status="cancelled", token=token)
     if not held or row.state != "running":

@@ -122,7 +122,7 @@ class ClaimDesk:
         return Refused(reason=one_line(reason))
 
     def _stranger(self, request: messages.Request) -> messages.Reply:
-        """The reply to somebody who is not (any more) who he says."""
+        """The reply to a worker that is not (any more) the one that it says."""
         if worker_id(request.worker) is None:
             return self._refuse(request, _NO_ID)
         if not request.secret:

@@ -28,7 +28,7 @@ KEPT = 20
 """Different things that are remembered of a worker."""
 KEPT_UNKNOWN = 200
 """The same of all workers together whose hello was never taken."""
-NOBODY = uuid.UUID(int=0)
+NO_WORKER = uuid.UUID(int=0)
 
 
 class Refusals:
@@ -103,4 +103,4 @@ def _id(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
-        return NOBODY
+        return NO_WORKER

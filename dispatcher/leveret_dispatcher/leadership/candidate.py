@@ -70,7 +70,7 @@ class Candidate:
             while True:
                 if (term := await self._elect()) is not None:
                     await self._hold(term)
-                    # Its own resignation must not wake it: whoever had to step down lets the others try first.
+                    # Its own resignation must not wake it: a replica that had to step down lets the others try first.
                     self._vacant.clear()
                 try:
                     async with asyncio.timeout(self._settings.lock_retry):
@@ -86,7 +86,7 @@ class Candidate:
             self._vacant.set()
 
     async def _elect(self) -> Term | None:
-        """A new term, or None when somebody else dispatches or the answer is unknown."""
+        """A new term, or None when another replica dispatches or the answer is unknown."""
         asked = boottime()
         settings = self._settings
         try:
@@ -130,7 +130,7 @@ class Candidate:
             self.term = None
             try:
                 if await end_tasks((dispatching, renewing), END_TIMEOUT):
-                    # It might renew the lock, or dispatch, for ever: nobody could take over from a process like that.
+                    # It might renew the lock, or dispatch, for ever: no replica could take over from a process like that.
                     log.critical("term: what belongs to epoch %d does not end; ending the process", term.epoch)
                     self._end_process()
             finally:
@@ -172,7 +172,7 @@ class Candidate:
 
     async def _renew_lock(self) -> bool | None:
         try:
-            # A lost key (Redis was restarted or flushed) may be taken again, if nobody else was quicker.
+            # A lost key (Redis was restarted or flushed) may be taken again, if no other replica was quicker.
             return await self._lock.renew() or await self._lock.acquire()
         except LockUnknown:
             return None

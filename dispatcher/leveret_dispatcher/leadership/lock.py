@@ -28,7 +28,7 @@ class LockUnknown(Exception):
 
 
 class RedisLock:
-    """One key with a TTL, owned by whoever's token it holds.
+    """One key with a TTL, owned by the process whose token it holds.
 
     Args:
         redis: a client of its own, with short timeouts and without retries (a repeated `SET NX` would deny the owner).
@@ -43,7 +43,7 @@ class RedisLock:
         self._outage = Outage(log, "Redis (lock)", "whoever dispatches goes on by its lease in Postgres")
 
     async def acquire(self) -> bool:
-        """Take the lock if nobody has it; true also when it turns out to be ours already (an answer was lost).
+        """Take the lock if no process has it; true also when it turns out to be ours already (an answer was lost).
 
         Raises:
             LockUnknown: Redis did not answer.

@@ -35,7 +35,7 @@ class Term:
 
     @property
     def trusted_until(self) -> float:
-        """Until when, on `boottime()`, nobody else can hold a term; in the past once it is given up."""
+        """Until when, on `boottime()`, no other process can hold a term; in the past once it is given up."""
         return 0.0 if self._over else self._trusted_until
 
     def trust(self, until: float) -> None:

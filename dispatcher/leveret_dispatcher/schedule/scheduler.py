@@ -31,14 +31,14 @@ GATHER = 0.005
 """Seconds in which jobs that become due one after the other come together for one transaction."""
 
 STANDSTILL = timedelta(seconds=2)
-"""A tick that is later than this tells that nobody dispatched, or nobody could, for a while."""
+"""A tick that is later than this tells that no replica dispatched, or none could, for a while."""
 PATIENCE = 3.0
 """Seconds after which the ends of runs that workers told during a standstill should be in the tables."""
 HELD_BACK_PAUSE = 0.2
 """Seconds between looks at ticks that wait for that."""
 
 DECISION_TIME = 0.5
-"""Seconds one transaction spends on deciding: Postgres ends one that is idle for long, and whoever is due meanwhile waits."""
+"""Seconds one transaction spends on deciding: Postgres ends one that is idle for long, and what is due meanwhile waits."""
 MAX_PLANNED = 5_000
 """Occurrences one transaction creates, about; after an outage each of many jobs may have hundreds."""
 

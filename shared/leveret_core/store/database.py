@@ -184,11 +184,11 @@ class Database:
             return await connection.execute(sql(name), *args, timeout=timeout)
 
     def _discard(self, connection: Connection, error: BaseException) -> None:
-        """Close it without waiting: whoever was cancelled must end now."""
+        """Close it without waiting: the task that was cancelled must end now."""
         if not isinstance(error, asyncio.CancelledError | TimeoutError):
             _terminate(connection)
             return
-        # Postgres is at a statement, or waits for a lock, and would go on for nobody: closing in order cancels that.
+        # Postgres is at a statement, or waits for a lock, and would go on in vain: closing in order cancels that.
         task = asyncio.create_task(_close(connection))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

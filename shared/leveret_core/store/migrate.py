@@ -2,7 +2,7 @@
 
 A file is one transaction. It waits for a lock for a short while only: behind a statement that waits for a table, everybody else
 who wants to read it waits too. A file whose first line is `-- no transaction` is for indexes on tables that may be large: its
-statements run one by one (`create index concurrently`), hold nobody up, and can be repeated after a crash.
+statements run one by one (`create index concurrently`), hold no other statement up, and can be repeated after a crash.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 LOCK_TIMEOUT = 2.0
-"""Seconds a migration waits for a lock on a table, and whoever comes after it."""
+"""Seconds a migration waits for a lock on a table, and all statements that come after it."""
 LOCK_PAUSE = (1.0, 3.0)
 """Seconds, at random between these, before it tries again; in them those that came after it get their turn."""
 PATIENCE = 300.0
@@ -106,7 +106,7 @@ async def migrate(database_url: str, *, patience: float = PATIENCE) -> list[str]
         Names of the migrations this call applied.
 
     Raises:
-        ConfigurationError: Postgres cannot be reached, its schema is newer than this program, or a transaction of somebody else
+        ConfigurationError: Postgres cannot be reached, its schema is newer than this program, or a foreign transaction
             kept a table all the while; the message names it.
     """
     migrations = available()

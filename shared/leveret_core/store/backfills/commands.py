@@ -1,4 +1,4 @@
-"""Backfills: a job's fire times of the past, run because somebody asked for them. The dispatcher creates their occurrences."""
+"""Backfills: a job's fire times of the past, run because a user asked for them. The dispatcher creates their occurrences."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def _range(wanted: Wanted, trigger: Trigger, now: datetime) -> tuple[datetime, d
 
 
 async def _count(trigger: Cron | Interval, start_at: datetime, end_at: datetime, limit: int) -> int:
-    # Some µs for each: in a thread, so that a long range keeps nobody waiting.
+    # Some µs for each: in a thread, so that a long range keeps no other request waiting.
     times = await asyncio.to_thread(fire_times_between, trigger, start_at - _TICK, end_at, limit + 1)
     if len(times) > limit:
         raise InvalidInput.at(

@@ -1,4 +1,4 @@
--- As mend_limits.sql, and whoever is first in line waits no longer than a bucket takes to fill.
+-- As mend_limits.sql, and what is first in a queue waits no longer than a bucket takes to fill.
 update rate_bucket b
 set filled_at = least(b.filled_at, clock_timestamp()),
     ready_at = least(clock_timestamp() + greatest(interval '0', b.ready_at - b.filled_at), clock_timestamp() + l.per * interval '1 second')

@@ -1,4 +1,4 @@
--- Jobs are due when their triggers say. The caller holds their locks; those that somebody changed meanwhile stay as they are.
+-- Jobs are due when their triggers say. The caller holds their locks; those that were changed meanwhile stay as they are.
 -- $1 ids, $2 fire times as they were, $3 as they should be
 with moved as (
     update job j set next_fire_at = p.due, missed_id = null, missed_to = null

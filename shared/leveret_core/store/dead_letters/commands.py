@@ -1,4 +1,4 @@
-"""Dead letters: occurrences that failed for good, until somebody requeues or discards them."""
+"""Dead letters: occurrences that failed for good, until a user requeues or discards them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from leveret_core.errors import InvalidInput, LeveretError, NotFound
 from leveret_core.states import State
 from leveret_core.store.database import Database
 from leveret_core.store.occurrences.commands import requeue_in
-from leveret_core.store.reads.occurrences import OccurrenceRow
+from leveret_core.store.reads.occurrence_rows import OccurrenceRow
 from leveret_core.store.reads.pages import SCAN_TIME, pattern_of
 from leveret_core.store.rows import typed
 
@@ -104,7 +104,7 @@ class _Full(_Stays):
 
 
 class _Gone(LeveretError):
-    """Somebody has dealt with it."""
+    """It was dealt with."""
 
 
 async def list_dead_letters(

@@ -1,8 +1,8 @@
 -- dispatch/to_publish
--- What the publisher has to know, in one look: how many dispatch messages of each type nobody has answered (`rung`; what jitter puts off is
--- not told yet), the types with occurrences that nobody was told about (`unrung`; a skip scan, so that a long backlog of one type
+-- What the publisher has to know, in one look: how many dispatch messages of each type no worker has answered (`rung`; what jitter puts off is
+-- not told yet), the types with occurrences that no worker was told of (`unrung`; a skip scan, so that a long backlog of one type
 -- costs no more), the types whose starts are limited (`limited`), for each value of a key (`keyed`, with the seconds until the next of
--- those in line may start; null when nobody is), and seconds until the next dispatch message has to be published again (`next`; null when none is
+-- those in its queues may start; null when none is), and seconds until the next dispatch message has to be published again (`next`; null when none is
 -- out).
 with recursive t (type) as (
     (select type from occurrence where state = 'pending' and ring_at is null order by type limit 1)

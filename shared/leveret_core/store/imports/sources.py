@@ -145,7 +145,7 @@ async def _update(connection: Connection, row: asyncpg.Record, last: Mapping[str
     definition = msgspec.structs.replace(definition_in(row), **check(changed, payload_limit=None))
     change = await put_in(connection, row, definition, actor=actor)
     assert change is not None
-    # What somebody changed by hand to the same values before is no change.
+    # What was changed by hand to the same values before is no change.
     result: Result = "updated" if change.changed else "unchanged"
     return Imported(row["name"], result, change.fields, trigger=definition.trigger, change=change)
 

@@ -87,7 +87,7 @@ def digest_of(values: Mapping[str, Any]) -> str:
 
 
 async def _declare(db: Database, definition: JobDefinition, digest: str, actor: str) -> Change | None:
-    # One transaction a job: whoever locks several locks them in the order of their ids, which only the jobs know.
+    # One transaction a job: a transaction that locks several locks them in the order of their ids, which only the jobs know.
     while True:
         async with db.transaction() as connection:
             row = await connection.fetchrow(sql("jobs/lock"), None, definition.name)

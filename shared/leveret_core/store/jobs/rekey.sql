@@ -1,5 +1,5 @@
 -- A job's concurrency key has changed: its live occurrences get the key that they would have now, and lose their slots, which
--- `adopt` gives out anew. Rows are locked in one order. $1 job id
+-- `give_slots` gives out anew. Rows are locked in one order. $1 job id
 with live as (
     select o.id, key_of(j.concurrency_key, o.payload) as key
     from job j

@@ -1,4 +1,4 @@
--- Puts occurrences that nobody was told about into the lines of their values, out of the way of the publisher's other looks. Those that
+-- Puts occurrences that no worker was told of into the queues of their values, out of the way of the publisher's other looks. Those that
 -- were told once and did not reach a queue have had their token. $1 type, $2 path, $3 how many
 with taken as (
     update occurrence o set ring_at = 'infinity'

@@ -52,7 +52,7 @@ spent as (
             when n.rung < n.heads then statement_timestamp()
             else statement_timestamp() + interval '1 second' * greatest(
                 (1 - p.tokens + n.rung) * p.seconds_each,
-                -- Nobody says when one of them is claimed.
+                -- No message tells when one of them is claimed.
                 case when n.rung >= p.places then greatest(p.seconds_each, 0.2) else 0.05 end
             )
         end

@@ -22,7 +22,7 @@ CERTAIN = frozenset({"worker", "line", "token", "bucket"})
 
 @dataclass(frozen=True)
 class Ownerless:
-    """Something that nobody is responsible for.
+    """Something that nothing is responsible for.
 
     Args:
         kind: which rule found it: `worker`, `lease`, `timeout`, `retry`, `due`, `ring`, `far`, `backfill`, `line`, `token`,

@@ -1,5 +1,5 @@
 -- liveness/ownerless
--- What is not over and has nobody who is responsible for it, as far as times and workers tell: no lease of a live worker, no due time
+-- What is not over and has nothing that is responsible for it, as far as times and workers tell: no lease of a live worker, no due time
 -- to come. Each part looks through one partial index and stops at $3; none of them depends on how long history or a backlog is.
 -- $1 seconds that what is due may be late, $2 seconds that the reaper may take, $3 how many of each kind
 (

@@ -1,5 +1,5 @@
 -- liveness/unpublished_types
--- Types with occurrences that nobody was told about although no dispatch message of the type is out and no limit holds them back: the first of
+-- Types with occurrences that no worker was told of although no dispatch message of the type is out and no limit holds them back: the first of
 -- each. Where a live worker serves the type that lasts for a moment.
 with recursive t (type) as (
     (select type from occurrence where state = 'pending' and ring_at is null order by type limit 1)

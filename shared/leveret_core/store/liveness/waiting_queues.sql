@@ -1,5 +1,5 @@
 -- liveness/waiting_queues
--- Lines in which somebody waits, from one on: who is first, and how many places are free. None should be: whoever ends gives the place to
+-- Queues in which an occurrence waits, from one on: which is first, and how many slots are free. None should be: what ends gives the slot to
 -- the next in line within the same transaction. A skip scan, so that a long line costs no more than a short one.
 -- $1 job id and $2 key of the last line of the look before, $3 how many lines
 with recursive line (job_id, key, n) as (

@@ -145,7 +145,7 @@ async def requeue_in(
         limits,
     )
     assert isinstance(made, Created)
-    # What was skipped at once is no second try: the first one still waits for somebody to deal with it.
+    # What was skipped at once is no second try: the first one still waits for a user to deal with it.
     was_dead = made.state is not State.SKIPPED and bool(
         await connection.fetchval(sql("dead_letters/resolve"), occurrence_id, "requeued")
     )

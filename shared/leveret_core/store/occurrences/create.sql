@@ -1,6 +1,6 @@
 -- Creates occurrences from their jobs as these are now; the caller holds the jobs' locks. Existing ones are left alone.
 -- $1 job ids, $2 scheduled_for, $3 origins, $4 states, $5 reasons, $6 blockers, $7 payloads (null: the job's), $8 idempotency keys,
--- $9 requeue_of, $10 missed counts, $11 missed until, $12 seconds until the publisher publishes (null: nobody has been told), $13 times rung,
+-- $9 requeue_of, $10 missed counts, $11 missed until, $12 seconds until the publisher publishes (null: no worker has been told), $13 times rung,
 -- $14 concurrency keys, $15 priorities (null: the job's), $16 backfills, $17 epoch
 insert into occurrence (
     job_id, job_name, job_version, type, payload, origin, scheduled_for, idempotency_key, requeue_of, state, reason, blocker_id,

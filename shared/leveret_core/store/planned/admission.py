@@ -41,7 +41,7 @@ async def admit_due(
 
 
 async def admit_due_of(connection: Connection, job_id: int, limits: Limits) -> list[Created]:
-    """Admit all due runs of one job before something that comes later, as while nobody dispatches.
+    """Admit all due runs of one job before something that comes later, as while no replica dispatches.
 
     Args:
         connection: inside a transaction that holds the job's lock; the job is not deleted.

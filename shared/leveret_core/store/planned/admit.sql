@@ -1,5 +1,5 @@
 -- Runs that are due begin, wait, or are skipped or cancelled. $1 ids, $2 states, $3 reasons, $4 blockers, $5 concurrency keys,
--- $6 seconds until the publisher publishes (null: nobody has been told), $7 times rung, $8 epoch
+-- $6 seconds until the publisher publishes (null: no worker has been told), $7 times rung, $8 epoch
 update occurrence o
 set state = a.state::occurrence_state, reason = a.reason, blocker_id = a.blocker_id, concurrency_key = a.key,
     ring_at = now() + a.ring_in * interval '1 second', rings = a.rings, epoch = $8,

@@ -1,6 +1,6 @@
--- The heads of lines take the slots that are free; the caller holds the jobs' locks. After `max_concurrent` was lowered more may be
--- live than there are places: then nobody is promoted, whatever number is free. A backfill has a line and places of its own.
--- $1 job ids, $2 the key of each line
+-- The heads of queues take the slots that are free; the caller holds the jobs' locks. After `max_concurrent` was lowered more may be
+-- live than there are places: then none is admitted, whatever number is free. A backfill has a queue and slots of its own.
+-- $1 job ids, $2 the key of each queue
 with room as (
     select l.job_id, l.key, coalesce(b.max_concurrent, j.max_concurrent) as max_concurrent,
            coalesce(b.max_concurrent, j.max_concurrent)

@@ -1,2 +1,2 @@
--- The lines of the jobs in which somebody waits. $1 job ids
+-- The queues of the jobs in which an occurrence waits. $1 job ids
 select distinct job_id, concurrency_key as key from occurrence where state = 'waiting' and job_id = any($1::bigint[])

@@ -1,6 +1,6 @@
 -- term/look
 -- Seconds until each loop of the dispatcher has something to do, null when nothing is planned: what finds in time whatever
--- nobody gave a hint about.
+-- no hint told.
 select
     (select extract(epoch from min(next_fire_at) - now())::double precision from job where next_fire_at is not null) as scheduler,
     (select case when exists (select from occurrence where state = 'pending' and ring_at is null) then 0

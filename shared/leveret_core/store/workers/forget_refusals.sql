@@ -1,4 +1,4 @@
--- Keeps the latest of each of these workers, and the latest of all workers that nobody knows together.
+-- Keeps the latest of each of these workers, and the latest of all unknown workers together.
 -- $1 worker ids, $2 how many of a worker, $3 how many of the unknown
 with looked_at as (
     select f.worker_id, f.kind, f.reason, f.last_at, w.id as known

@@ -1,4 +1,4 @@
--- What a worker got wrong, the latest first: requests that were refused, and events that were set aside. $1 id, $2 how many
+-- What a worker got wrong, the latest first: requests that were refused, and events that were quarantined. $1 id, $2 how many
 select kind, reason, count, first_at, last_at from (
     select kind, reason, count, first_at, last_at from refusal where worker_id = $1
     union all
