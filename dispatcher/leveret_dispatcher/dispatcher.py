@@ -57,24 +57,24 @@ class Dispatcher:
             term,
             broker,
             window=settings.publish_window,
-            ring_timeout=settings.ring_timeout,
+            answer_timeout=settings.ring_timeout,
             unroutable_retry=settings.unroutable_retry,
         )
         self.scheduler = Scheduler(
             term,
             batch=settings.schedule_batch,
-            ring_timeout=settings.ring_timeout,
+            answer_timeout=settings.ring_timeout,
             room=self.publisher.room,
-            ring=self.publisher.publish_soon,
+            publish=self.publisher.publish_soon,
             changed=self._created,
             catch_up_limit=settings.catch_up_limit,
         )
         self.admitter = Admitter(
             term,
             batch=settings.schedule_batch,
-            ring_timeout=settings.ring_timeout,
+            answer_timeout=settings.ring_timeout,
             room=self.publisher.room,
-            ring=self.publisher.publish_soon,
+            publish=self.publisher.publish_soon,
             changed=self._created,
         )
         self.retrier = Retrier(term, self._retried)
@@ -85,7 +85,7 @@ class Dispatcher:
             reachable=lambda: broker.connected,
             changed=self._settled,
         )
-        self.clock = ClockWatch(term, ring_timeout=settings.ring_timeout, changed=self._moved)
+        self.clock = ClockWatch(term, answer_timeout=settings.ring_timeout, changed=self._moved)
         self.liveness = LivenessChecker(
             term,
             lease=settings.lease,

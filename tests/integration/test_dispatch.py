@@ -213,7 +213,7 @@ async def test_no_more_than_the_window_is_out_and_claims_make_room(control: Cont
 
 async def test_an_unanswered_dispatch_message_is_published_again_each_time_later(control: Control) -> None:
     await trigger_job(control.db, await control.job(), actor="test")
-    publisher = control.publisher(await control.term(), ring_timeout=100)
+    publisher = control.publisher(await control.term(), answer_timeout=100)
     await publisher.run_once()
     waits: list[float] = []
     for _ in range(3):

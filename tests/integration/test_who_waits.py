@@ -97,7 +97,7 @@ async def test_a_retry_that_is_locked_holds_up_no_other(control: Control) -> Non
 async def test_a_dispatch_message_whose_occurrence_is_locked_holds_up_no_other(control: Control, rung: bool) -> None:
     job = await control.job(concurrency="allow")
     first, second = [await triggered(control, job) for _ in range(2)]
-    publisher = control.publisher(await control.term(), ring_timeout=0.5)
+    publisher = control.publisher(await control.term(), answer_timeout=0.5)
     if rung:
         await publisher.run_once()
         await control.db.pool.execute("update occurrence set ring_at = now() - interval '1 second'")

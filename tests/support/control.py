@@ -81,16 +81,16 @@ class Control:
         epoch = await self.db.fetchval("term/raise_epoch", NAME, uuid.uuid4(), "test", 60.0)
         return Term(self.db, epoch, boottime() + 60)
 
-    def publisher(self, term: Term, window: int = 1000, ring_timeout: float = 60) -> Publisher:
-        return Publisher(term, self.exchange, window=window, ring_timeout=ring_timeout, unroutable_retry=5)
+    def publisher(self, term: Term, window: int = 1000, answer_timeout: float = 60) -> Publisher:
+        return Publisher(term, self.exchange, window=window, answer_timeout=answer_timeout, unroutable_retry=5)
 
     def scheduler(self, term: Term, batch: int = 500) -> Scheduler:
         return Scheduler(
             term,
             batch=batch,
-            ring_timeout=60,
+            answer_timeout=60,
             room=lambda _: 1000,
-            ring=self.exchange.rung.extend,
+            publish=self.exchange.rung.extend,
             changed=self.created.extend,
             patience=0,
         )
@@ -99,9 +99,9 @@ class Control:
         return Admitter(
             term,
             batch=batch,
-            ring_timeout=60,
+            answer_timeout=60,
             room=lambda _: room,
-            ring=self.exchange.rung.extend,
+            publish=self.exchange.rung.extend,
             changed=self.created.extend,
         )
 
@@ -112,7 +112,7 @@ class Control:
         return LivenessChecker(term, lease=0, grace=0, reachable=lambda: reachable, changed=lambda _: None)
 
     def clock(self, term: Term) -> ClockWatch:
-        return ClockWatch(term, ring_timeout=60, changed=lambda _: None)
+        return ClockWatch(term, answer_timeout=60, changed=lambda _: None)
 
     def backfiller(self, term: Term, ahead: int = 20) -> Backfiller:
         return Backfiller(term, ahead=ahead, changed=self.created.extend, finished=lambda _, __: None)

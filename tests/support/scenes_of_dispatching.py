@@ -17,9 +17,9 @@ def scheduler(stage: Stage, **more: int) -> Scheduler:
     return Scheduler(
         stage.term,
         batch=500,
-        ring_timeout=60,
+        answer_timeout=60,
         room=lambda _: 0,
-        ring=lambda _: None,
+        publish=lambda _: None,
         changed=lambda _: None,
         patience=0,
         **more,

@@ -79,7 +79,7 @@ class ToldToControl:
     async def _play(self) -> tuple[list[Seen], list[SeenJob]]:
         self._control = Control(self._db)
         term = await self._control.term()
-        self._publisher = self._control.publisher(term, window=self._story.window, ring_timeout=1e6)
+        self._publisher = self._control.publisher(term, window=self._story.window, answer_timeout=1e6)
         self._scheduler = self._control.scheduler(term)
         self._retrier = self._control.retrier(term)
         # With a grace, as ever: what runs past its timeout in a worker that is dead is lost first.
@@ -87,9 +87,9 @@ class ToldToControl:
         self._admitter = Admitter(
             term,
             batch=500,
-            ring_timeout=1e6,
+            answer_timeout=1e6,
             room=lambda _: 1000,
-            ring=self._control.exchange.rung.extend,
+            publish=self._control.exchange.rung.extend,
             changed=lambda _: None,
         )
         self._worker = await self._control.worker()

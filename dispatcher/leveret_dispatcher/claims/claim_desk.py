@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 _MAX_TOLD = 20
 """Parts of a worker's schemas that are told in the log."""
 _GONE = "this worker is not known, or was declared lost"
-_STRANGER = "this worker is not known by this `secret`, or was declared lost"
+_UNKNOWN = "this worker is not known by this `secret`, or was declared lost"
 _UNPROVEN = "`secret` is missing: the one that the worker's hello had"
 _NO_ID = "`worker` must be a UUID, new for each boot"
 
@@ -121,14 +121,14 @@ class ClaimDesk:
         self.refusals.note(str(request.__struct_config__.tag), request.worker, reason, name=name)
         return Refused(reason=one_line(reason))
 
-    def _stranger(self, request: messages.Request) -> messages.Reply:
+    def _unknown(self, request: messages.Request) -> messages.Reply:
         """The reply to a worker that is not (any more) the one that it says."""
         if worker_id(request.worker) is None:
             return self._refuse(request, _NO_ID)
         if not request.secret:
             self._refuse(request, _UNPROVEN)
             return Unknown(reason=_UNPROVEN)
-        return Unknown(reason=_STRANGER)
+        return Unknown(reason=_UNKNOWN)
 
     async def _known(self, request: messages.Request) -> bool:
         return bool(await self._standings.of([request]))
@@ -172,7 +172,7 @@ class ClaimDesk:
 
     async def _declare(self, declare: Declare) -> messages.Reply:
         if (worker := worker_id(declare.worker)) is None or not await self._known(declare):
-            return self._stranger(declare)
+            return self._unknown(declare)
         # One after the other: of workers that boot at once the first changes the jobs, and the others only look.
         async with self._declaring:
             declared, changes = await declare_jobs(
@@ -193,7 +193,7 @@ class ClaimDesk:
     async def _goodbye(self, goodbye: Goodbye) -> messages.Reply:
         if (worker := worker_id(goodbye.worker)) is None or not await self._known(goodbye):
             # Also who has ended already: there is nothing to hand back.
-            return self._stranger(goodbye) if worker is None else Bye(released=0)
+            return self._unknown(goodbye) if worker is None else Bye(released=0)
         async with self._db.transaction() as connection:
             # First the worker, so that nothing is claimed for it any more, then what it still holds.
             if not await stop_worker(connection, worker):
@@ -221,7 +221,7 @@ class ClaimDesk:
         return [
             Alive(lease=self._settings.lease, cancel=cancel.get(worker, []), drain=alive[worker])
             if (beat.worker, beat.secret) in known and (worker := ids[beat.worker]) in alive
-            else self._stranger(beat)
+            else self._unknown(beat)
             for beat in beats
         ]
 
@@ -232,9 +232,7 @@ class ClaimDesk:
             return Heard(claim, uuid.UUID(claim.worker), standing)
 
         mine = [(i, heard(c, standing)) for i, c in enumerate(claims) if (standing := known.get((c.worker, c.secret)))]
-        replies: list[messages.Reply | None] = [
-            self._stranger(c) if (c.worker, c.secret) not in known else None for c in claims
-        ]
+        replies: list[messages.Reply | None] = [self._unknown(c) if (c.worker, c.secret) not in known else None for c in claims]
         if mine:
             answered = await answer_claims(self._db, self._hints, [each for _, each in mine])
             for (index, each), reply in zip(mine, answered, strict=True):

@@ -34,15 +34,17 @@ class Publisher:
         term: whose epoch fences every transaction.
         broker: where to publish.
         window: unanswered messages of one type, at most.
-        ring_timeout: seconds after which an unanswered message is published again; doubles with each time.
+        answer_timeout: seconds after which an unanswered message is published again; doubles with each time.
         unroutable_retry: seconds between tries of a type that no worker has bound.
     """
 
-    def __init__(self, term: Term, broker: ServerBroker, *, window: int, ring_timeout: float, unroutable_retry: float) -> None:
+    def __init__(
+        self, term: Term, broker: ServerBroker, *, window: int, answer_timeout: float, unroutable_retry: float
+    ) -> None:
         self._term = term
         self._broker = broker
         self._window = window
-        self._ring_timeout = ring_timeout
+        self._answer_timeout = answer_timeout
         self._unroutable_retry = unroutable_retry
         self._unanswered: dict[str, int] = {}
         self._blocked: dict[str, float] = {}
@@ -79,7 +81,7 @@ class Publisher:
     def _published(self, task: asyncio.Task[None]) -> None:
         self._publishing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("publisher: dispatch messages wait for the ring timeout", exc_info=error)
+            log.error("publisher: dispatch messages wait for their answer timeout", exc_info=error)
 
     async def begin(self) -> None:
         """At the beginning of a term: publish at once what the last holder may have committed without publishing it."""
@@ -87,7 +89,7 @@ class Publisher:
         async with self._term.transaction() as connection:
             if lost := await queues.enqueue_lost(connection):
                 log.error("publisher: %d occurrences were in no queue of their type's limit by key", lost)
-            await messages.publish_again_at_begin(connection, self._ring_timeout, min(self._ring_timeout, 60.0))
+            await messages.publish_again_at_begin(connection, self._answer_timeout, min(self._answer_timeout, 60.0))
 
     async def run_once(self) -> float | None:
         """Publish what is due; returns the seconds until the next look, None when there is nothing to publish."""
@@ -140,7 +142,7 @@ class Publisher:
         async with self._term.transaction() as connection:
             if self._limited:
                 await buckets.defer_first(connection, self._limited)
-            overdue = await messages.take_overdue(connection, BATCH, self._ring_timeout)
+            overdue = await messages.take_overdue(connection, BATCH, self._answer_timeout)
         if overdue:
             log.info("publisher: %d dispatch messages published again", len(overdue))
             await self._publish(overdue)
@@ -155,7 +157,7 @@ class Publisher:
 
     async def _take_unlimited(self, job_type: str, room: int) -> list[DispatchMessage]:
         async with self._term.transaction() as connection:
-            return await messages.take_unpublished(connection, job_type, room, self._ring_timeout)
+            return await messages.take_unpublished(connection, job_type, room, self._answer_timeout)
 
     async def _take_limited(self, job_type: str, room: int) -> tuple[list[DispatchMessage], int, float]:
         """What the bucket of the type pays for: the messages, how many could have been, and seconds until the next token."""
@@ -164,7 +166,7 @@ class Publisher:
             if bucket is None:
                 return [], 0, 0.0
             room = min(room, int(bucket.tokens), bucket.places)
-            taken = await messages.take_unpublished(connection, job_type, room, self._ring_timeout)
+            taken = await messages.take_unpublished(connection, job_type, room, self._answer_timeout)
             if taken:
                 await buckets.spend(connection, job_type, bucket, len(taken))
         pause = LIMIT_PAUSE if bucket.places else BACKLOG_PAUSE[0]
@@ -184,7 +186,7 @@ class Publisher:
             enqueued = await queues.enqueue(connection, job_type, path, BATCH)
             whole = await buckets.lock_bucket(connection, job_type)
             allowed = room if whole is None else min(room, int(whole.tokens), whole.places)
-            taken = await queues.take(connection, job_type, allowed, self._ring_timeout)
+            taken = await queues.take(connection, job_type, allowed, self._answer_timeout)
             if whole is not None and taken:
                 await buckets.spend(connection, job_type, whole, len(taken))
             seconds = await queues.next_ready(connection, job_type)
@@ -219,5 +221,8 @@ class Publisher:
                 await buckets.refund(self._term.database, refunds)
         except Exception as error:
             log.warning(
-                "publisher: %d dispatch messages wait for the ring timeout (%s: %s)", len(failed), type(error).__name__, error
+                "publisher: %d dispatch messages wait for their answer timeout (%s: %s)",
+                len(failed),
+                type(error).__name__,
+                error,
             )

@@ -44,7 +44,7 @@ MAX_LOG_MESSAGE = 16 * 1024
 MAX_DURATION = 10 * 365 * 86400.0
 """Seconds that an attempt is taken to have lasted, at most."""
 MAX_RETRY_AFTER = 365 * 86400.0
-"""Seconds by which a handler can put off the next attempt, at most."""
+"""Seconds by which a handler can defer the next attempt, at most."""
 
 
 @dataclass(frozen=True, slots=True)

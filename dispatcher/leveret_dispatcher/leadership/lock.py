@@ -40,7 +40,7 @@ class RedisLock:
         self._redis = redis
         self._token = token
         self._ttl_ms = int(ttl * 1000)
-        self._outage = Outage(log, "Redis (lock)", "whoever dispatches goes on by its lease in Postgres")
+        self._outage = Outage(log, "Redis (lock)", "the replica that dispatches goes on by its lease in Postgres")
 
     async def acquire(self) -> bool:
         """Take the lock if no process has it; true also when it turns out to be ours already (an answer was lost).

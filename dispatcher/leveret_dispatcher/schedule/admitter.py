@@ -23,9 +23,9 @@ class Admitter:
     Args:
         term: whose epoch fences every transaction.
         batch: runs admitted in one transaction, at most.
-        ring_timeout: seconds after which an unanswered dispatch message is published again for the first time.
+        answer_timeout: seconds after which an unanswered dispatch message is published again for the first time.
         room: how many more dispatch messages of a type the broker should get.
-        ring: takes the dispatch messages of what was committed, without waiting.
+        publish: takes the dispatch messages of what was committed, without waiting.
         changed: takes what was admitted.
     """
 
@@ -34,16 +34,16 @@ class Admitter:
         term: Term,
         *,
         batch: int,
-        ring_timeout: float,
+        answer_timeout: float,
         room: Callable[[str], int],
-        ring: Callable[[Sequence[DispatchMessage]], None],
+        publish: Callable[[Sequence[DispatchMessage]], None],
         changed: Callable[[Sequence[Created]], None],
     ) -> None:
         self._term = term
         self._batch = batch
-        self._ring_timeout = ring_timeout
+        self._answer_timeout = answer_timeout
         self._room = room
-        self._ring = ring
+        self._publish = publish
         self._changed = changed
         self._busy = BUSY_RETRY[0]
 
@@ -54,7 +54,7 @@ class Admitter:
             return seconds
         async with self._term.transaction() as connection:
             admitted = await admit_due(
-                connection, limit=self._batch, epoch=self._term.epoch, publish_in=self._ring_timeout, room=self._room
+                connection, limit=self._batch, epoch=self._term.epoch, publish_in=self._answer_timeout, room=self._room
             )
             reach("in_admit_tx")
         if not admitted:
@@ -63,7 +63,7 @@ class Admitter:
         self._busy = BUSY_RETRY[0]
         reach("after_admit_commit")
         if dispatches := [DispatchMessage(occurrence=run.id, attempt=1, type=run.type) for run in admitted if run.published]:
-            self._ring(dispatches)
+            self._publish(dispatches)
         log.debug("admitter: %d runs admitted", len(admitted))
         self._changed(admitted)
         # Either more are due, or the next look tells when.

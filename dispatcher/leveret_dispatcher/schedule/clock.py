@@ -35,13 +35,13 @@ class ClockWatch:
 
     Args:
         term: whose epoch fences every transaction.
-        ring_timeout: seconds after which an unanswered dispatch message is published again for the first time.
+        answer_timeout: seconds after which an unanswered dispatch message is published again for the first time.
         changed: takes the ids of jobs that are due at another time now; wakes all loops.
     """
 
-    def __init__(self, term: Term, *, ring_timeout: float, changed: Callable[[Sequence[int]], None]) -> None:
+    def __init__(self, term: Term, *, answer_timeout: float, changed: Callable[[Sequence[int]], None]) -> None:
         self._term = term
-        self._ring_timeout = ring_timeout
+        self._answer_timeout = answer_timeout
         self._changed = changed
         self._looks = 0
         self._after = 0
@@ -65,7 +65,7 @@ class ClockWatch:
         for what in mend.ALL_TIMES:
             try:
                 async with self._term.transaction() as connection:
-                    count = await mend.mend_times(connection, what, self._ring_timeout)
+                    count = await mend.mend_times(connection, what, self._answer_timeout)
             except mend.TimesCollide as error:
                 # They begin when they were planned for.
                 log.warning("clock: some times could not be mended: %s", error)

@@ -61,9 +61,9 @@ class Scheduler:
     Args:
         term: whose epoch fences every transaction.
         batch: due jobs handled in one transaction, at most.
-        ring_timeout: seconds after which an unanswered dispatch message is published again for the first time.
+        answer_timeout: seconds after which an unanswered dispatch message is published again for the first time.
         room: how many more dispatch messages of a type the broker should get.
-        ring: takes the dispatch messages of what was committed, without waiting.
+        publish: takes the dispatch messages of what was committed, without waiting.
         changed: takes what was created.
         catch_up_limit: late ticks of a job that run with `catch_up="all"`, at most.
         patience: seconds after a standstill in which a late tick is not skipped for what may have ended meanwhile.
@@ -74,18 +74,18 @@ class Scheduler:
         term: Term,
         *,
         batch: int,
-        ring_timeout: float,
+        answer_timeout: float,
         room: Callable[[str], int],
-        ring: Callable[[Sequence[DispatchMessage]], None],
+        publish: Callable[[Sequence[DispatchMessage]], None],
         changed: Callable[[Sequence[Created]], None],
         catch_up_limit: int = CATCH_UP_LIMIT,
         patience: float = PATIENCE,
     ) -> None:
         self._term = term
         self._batch = batch
-        self._ring_timeout = ring_timeout
+        self._answer_timeout = answer_timeout
         self._room = room
-        self._ring = ring
+        self._publish = publish
         self._changed = changed
         self._catch_up_limit = catch_up_limit
         self._patience = patience
@@ -104,7 +104,7 @@ class Scheduler:
             reach("after_create_commit")
         dispatches = [DispatchMessage(occurrence=c.id, attempt=1, type=c.type) for c in created if c.published]
         if dispatches:
-            self._ring(dispatches)
+            self._publish(dispatches)
         if created:
             log.debug("scheduler: %d occurrences of %d jobs created", len(created), len(rows))
             self._changed(created)
@@ -180,7 +180,7 @@ class Scheduler:
         return await ticks.add_to_missed(connection, more)
 
     def _too_early(self, row: DueRow, load: QueueLoad) -> bool:
-        """Whether it would give way to what may have ended: after a standstill the ends of runs are heard of late, too."""
+        """Whether it would be skipped for what may have ended: after a standstill the ends of runs are heard of late, too."""
         return (
             load.limits.concurrency == "skip"
             and load.room == 0
@@ -217,7 +217,7 @@ class Scheduler:
                         job_id=job_id,
                         scheduled_for=tick,
                         origin="schedule",
-                        publish_in=self._ring_timeout if published else None,
+                        publish_in=self._answer_timeout if published else None,
                         published=published,
                     )
                 )

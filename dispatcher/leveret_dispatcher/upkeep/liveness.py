@@ -70,7 +70,7 @@ class LivenessChecker:
             await note_ownerless(connection, ownerless)
         if ownerless:
             told = "; ".join(map(str, ownerless[:10]))
-            log.error("liveness: %d are nobody's, %d of them go on now: %s", len(ownerless), len(settled.changed), told)
+            log.error("liveness: %d have no owner, %d of them go on now: %s", len(ownerless), len(settled.changed), told)
             self._changed(settled)
         return ownerless
 

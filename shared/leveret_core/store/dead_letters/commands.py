@@ -215,7 +215,7 @@ async def _requeue(db: Database, occurrence_id: int, edit: Callable[[bytes], byt
             made = await requeue_in(connection, occurrence_id, edit, actor=actor, queue=queue)
             # Raised here, so that nothing of it stays.
             if made.run.state is State.SKIPPED:
-                why = "the line of its job is full" if queue else "its job takes no more just now"
+                why = "the queue of its job is full" if queue else "its job takes no more just now"
                 raise _Full(f"{why}: the new one would be skipped")
             if made.run.replaced:
                 raise _Full("its job has another one, which the new one would replace")

@@ -231,7 +231,7 @@ async def _update(
 
 
 async def _make_room(connection: Connection, job_id: int, concurrency: str) -> None:
-    """Bring the slots and the line of a job in line with its changed policy."""
+    """Bring the slots and the queue of a job into accord with its changed policy."""
     if concurrency == "allow":
         await connection.execute(sql("jobs/admit_all"), job_id)
         return

@@ -86,7 +86,7 @@ async def find_ownerless(db: Database, place: Place, *, late: float, silent: flo
     ]
     found += await _queues(db, place)
     found += await _tokens(db, place)
-    found += await _unrung(db)
+    found += await _unpublished(db)
     return found
 
 
@@ -116,7 +116,7 @@ async def _tokens(db: Database, place: Place) -> list[Ownerless]:
     ]
 
 
-async def _unrung(db: Database) -> list[Ownerless]:
+async def _unpublished(db: Database) -> list[Ownerless]:
     rows = await db.fetch("liveness/unpublished_types")
     if not rows:
         return []
