@@ -49,7 +49,7 @@ class ClockWatch:
     async def run_once(self) -> bool:
         """Look once; returns whether the clock was found to have been set back."""
         async with self._term.transaction() as connection:
-            back = await mend.look_at_clock(connection)
+            back = await mend.look_at_clock(connection, TOLERANCE)
         set_back = back is not None and back > TOLERANCE
         if set_back:
             log.error("clock: the clock of Postgres was set back by %.0f s; what it wrote before is mended", back)
@@ -60,8 +60,6 @@ class ClockWatch:
         return set_back
 
     async def _mend(self, seconds: float) -> None:
-        async with self._term.transaction() as connection:
-            await mend.note_set_back(connection, seconds)
         for what in mend.ALL_TIMES:
             try:
                 async with self._term.transaction() as connection:
@@ -76,6 +74,9 @@ class ClockWatch:
         while after:
             await asyncio.sleep(0)
             after = await self._sweep(after)
+        # Last: whatever breaks off before, here or because the term ends, the next look finds the clock set back again.
+        async with self._term.transaction() as connection:
+            await mend.note_set_back(connection, seconds)
         self._changed([])
 
     async def _sweep(self, after: int) -> int:

@@ -38,14 +38,17 @@ class MovedJob(Row, frozen=True):
     name: str
 
 
-async def look_at_clock(connection: Connection) -> float | None:
-    """Seconds by which the clock has gone back since the last look, which is noted; None at the first one."""
-    seconds: float | None = await connection.fetchval(sql("clock/look"))
+async def look_at_clock(connection: Connection, tolerance: float) -> float | None:
+    """Seconds by which the clock has gone back since the last look; None at the first one.
+
+    The time is noted, unless it went back by more than `tolerance` seconds: then `note_set_back` notes it when all is mended.
+    """
+    seconds: float | None = await connection.fetchval(sql("clock/look"), tolerance)
     return seconds
 
 
 async def note_set_back(connection: Connection, seconds: float) -> None:
-    """Keep for users that the clock was set back."""
+    """All that a clock ahead wrote is mended: note the time, and keep for users that the clock was set back."""
     await connection.execute(sql("clock/note_set_back"), seconds)
 
 
