@@ -61,6 +61,10 @@ class BrokerUnavailable(BrokerError):
     """RabbitMQ did not answer in time. Whether the request took effect is unknown."""
 
 
+class BrokerRefused(BrokerUnavailable):
+    """RabbitMQ answered, but refuses the user, the password or the virtual host: trying again soon is no use."""
+
+
 class TermOver(LeveretError):
     """The epoch of this process is no longer current: another dispatcher holds the term."""
 

@@ -20,6 +20,7 @@ from support.given import GivenServer, Located
 from support.http import http_client
 from support.ports import free_port
 from support.processes import LeveretProcess
+from support.proxy import Proxy
 from support.rabbitmq import RabbitServer
 from support.servers import Server
 
@@ -150,6 +151,54 @@ async def test_a_dispatcher_alone_holds_the_term_and_resigns_at_its_end(
     assert await exit_code(process) == 0
     messages = [json.loads(line)["message"] for line in process.output().splitlines()]
     assert any("gave up epoch 1" in message for message in messages)
+
+
+# leveret worker
+
+
+async def test_a_worker_waits_for_a_broker_that_is_being_restarted(
+    start_leveret: Callable[..., LeveretProcess], amqp_url: str
+) -> None:
+    async with Proxy(amqp_url) as broker:
+        broker.refuse()
+        process = start_leveret("worker", "examples.app", env={"LEVERET_AMQP_URL": broker.url})
+
+        def says(words: str) -> Callable[[], None]:
+            def said() -> None:
+                assert words in process.output()
+
+            return said
+
+        await eventually(says("waiting for the broker, for 60 s more: RabbitMQ at 127.0.0.1:"), timeout=20)
+        await broker.heal()
+        await eventually(says("broker connection worker control established"), timeout=20)
+        process.terminate()
+        assert await exit_code(process) == 0
+
+
+async def test_a_worker_that_waits_ends_when_it_is_told_to(start_leveret: Callable[..., LeveretProcess]) -> None:
+    process = start_leveret("worker", "examples.app", env={"LEVERET_AMQP_URL": f"amqp://127.0.0.1:{free_port()}/"})
+
+    def waiting() -> None:
+        assert "waiting for the broker" in process.output()
+
+    await eventually(waiting, timeout=20)
+    process.terminate()
+
+    assert await exit_code(process) == 0
+
+
+async def test_a_worker_ends_where_the_broker_does_not_come_or_refuses_it(amqp_url: str) -> None:
+    nowhere = {"LEVERET_AMQP_URL": f"amqp://127.0.0.1:{free_port()}/"}
+    away = await run_leveret("worker", "examples.app", "--wait", "0", env=nowhere)
+    assert away.code == 1
+    assert "cannot be reached" in away.err
+
+    stranger = urlsplit(amqp_url)._replace(netloc=f"nobody:wrong@{urlsplit(amqp_url).netloc.rpartition('@')[2]}")
+    refused = await run_leveret("worker", "examples.app", env={"LEVERET_AMQP_URL": urlunsplit(stranger)})
+    assert refused.code == 2
+    assert "refused the user 'nobody'" in refused.err
+    assert "waiting" not in refused.err
 
 
 # leveret migrate

@@ -66,6 +66,8 @@ class SupervisedConnection:
     def __init__(self, url: str, role: str, supervisor: Supervisor | None = None, *, heartbeat: int = HEARTBEAT) -> None:
         self.role = role
         self.connecting_problem: str | None = None
+        self.login_refused = False
+        """Whether the last try to connect ended with the broker's refusal of the login."""
         self.lacking: str | None = None
         """What it is not allowed to do, although it may connect and declare: found out when it tried."""
         self._told: set[str] = set()
@@ -163,7 +165,7 @@ class SupervisedConnection:
 
     async def _live(self, link: Link, lost_at: float, began: float) -> None:
         self._link = link
-        self.connecting_problem = None
+        self.connecting_problem, self.login_refused = None, False
         self._told.clear()
         for part in self._parts:
             self._start_making(link, part)
@@ -241,6 +243,7 @@ class SupervisedConnection:
             self._told.add(problem)
             logger.warning("broker connection %s: %s", self.role, problem)
         self.connecting_problem = problem
+        self.login_refused = is_refused_login(error)
         if not self._nodes.next():
             return False
         self._tried.set()

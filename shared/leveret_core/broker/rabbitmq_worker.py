@@ -22,7 +22,7 @@ from leveret_core.broker.rabbitmq_errors import closing_is_an_error
 from leveret_core.broker.rabbitmq_link import Link
 from leveret_core.broker.rabbitmq_part import Part
 from leveret_core.broker.rabbitmq_requests import Requester
-from leveret_core.errors import BrokerUnavailable
+from leveret_core.errors import BrokerRefused, BrokerUnavailable
 from leveret_core.messages import BadMessage, Control, Reply, Request, decode_control, decode_dispatch, encode
 from leveret_core.patterns import check_pattern, queue_name
 
@@ -70,13 +70,19 @@ class RabbitWorkerBroker:
         return next((connection.problem for connection in self._started if connection.problem), None)
 
     async def start(self) -> None:
-        """Connect. Raises `BrokerUnavailable`, and has nothing left running, when that fails at the first try."""
+        """Connect. When that fails at the first try nothing is left running, and it can be called again.
+
+        Raises:
+            BrokerRefused: of the login.
+            BrokerUnavailable: anything else.
+        """
         self._begin(self._control)
         await self._control.tried(START_TIMEOUT)
         if not self._requester.there:
             problem = self._control.problem or f"RabbitMQ did not answer within {START_TIMEOUT:g} s"
+            refused = self._control.login_refused
             await self.stop()
-            raise BrokerUnavailable(problem)
+            raise BrokerRefused(problem) if refused else BrokerUnavailable(problem)
 
     async def stop(self) -> None:
         """Close. Unsettled deliveries go back to their queues."""

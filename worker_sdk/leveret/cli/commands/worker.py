@@ -80,6 +80,7 @@ def worker(
         str | None,
         typer.Option(envvar="LEVERET_SPOOL_SIZE", metavar="SIZE", help="How much of them, 0 for none. Default: 256M."),
     ] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the broker at the start.")] = 60,
     log_level: Annotated[LogLevel, typer.Option(envvar="LEVERET_LOG_LEVEL")] = LogLevel.INFO,
     log_format: Annotated[LogFormat, typer.Option(envvar="LEVERET_LOG_FORMAT")] = LogFormat.CONSOLE,
 ) -> None:
@@ -100,4 +101,5 @@ def worker(
         spool_size=spool_size,
         log_level=log_level.value,
         log_format=log_format.value,
+        wait=wait,
     )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from leveret.cli.errors import ServiceUnavailable
 from leveret.cli.log_format import configure
 from leveret.cli.processes.heap import settle_heap
 from leveret.cli.processes.memory import parse_size
@@ -22,6 +25,7 @@ from leveret.errors import BrokerUnavailable, ConfigurationError
 from leveret.registry import import_handlers
 from leveret.worker import Worker
 from leveret_core.broker.rabbitmq_worker import RabbitWorkerBroker
+from leveret_core.errors import BrokerRefused
 from leveret_core.service_urls import RABBITMQ, check_url
 
 log = logging.getLogger("leveret.process")
@@ -31,6 +35,11 @@ REDACT = "LEVERET_REDACT"
 DEFAULT_AMQP_URL = "amqp://guest:guest@localhost:5672/"
 PATIENCE = 6.0
 """Seconds a problem with the broker may last at the start; servers that have just come make what is missing."""
+WAIT = 60.0
+"""Seconds, as servers wait for Postgres: a broker that is just being restarted ends no worker."""
+RETRY = 1.0
+"""Seconds between tries; a line is logged for the first, and then every ten seconds."""
+TELL = 10.0
 REPORT_INTERVAL = 1.0
 """Seconds between what a process tells its supervisor."""
 KILLED = 130
@@ -53,6 +62,7 @@ def run_worker(
     spool_size: str | None = None,
     log_level: str = "info",
     log_format: str = "console",
+    wait: float = WAIT,
 ) -> None:
     """Serve the handlers of `modules` until SIGTERM, SIGINT or a word of the servers, then drain and return.
 
@@ -75,9 +85,11 @@ def run_worker(
         spool_size: how much of them, at most, such as `64M`; `0` for none. Default: 256M.
         log_level: of the process's own log and of the records kept with attempts.
         log_format: `console` or `json`.
+        wait: seconds to go on trying at the start while the broker cannot be reached.
 
     Raises:
-        ConfigurationError: no such module, no handlers, a wrong setting, or a broker that cannot be used.
+        ConfigurationError: no such module, no handlers, a wrong setting, or a broker that refuses the login.
+        ServiceUnavailable: the broker could not be reached in time.
         InvalidInput: a handler or a pattern is wrong.
     """
     name = name or os.environ.get("LEVERET_WORKER_NAME")
@@ -105,6 +117,7 @@ def run_worker(
             "--spool-size": spool_size,
             "--log-level": log_level,
             "--log-format": log_format,
+            "--wait": wait,
         }
         arguments = [*modules, *(word for pattern in only for word in ("--only", pattern))]
         arguments += [str(word) for option, value in options.items() if value is not None for word in (option, value)]
@@ -121,7 +134,7 @@ def run_worker(
         )
         sys.exit(code)
     try:
-        _run(modules, only, url, config, supervisor, log_level, log_format)
+        _run(modules, only, url, config, supervisor, log_level, log_format, wait)
     except Exception as error:
         if supervisor is not None:
             supervisor.tell(error=f"{type(error).__name__}: {error}")
@@ -136,6 +149,7 @@ def _run(
     supervisor: Supervision | None,
     log_level: str,
     log_format: str,
+    wait: float,
 ) -> None:
     configure(log_level, log_format)
     handlers = import_handlers(modules, only=only)
@@ -147,7 +161,8 @@ def _run(
 
     async def main(stopping: asyncio.Event) -> None:
         try:
-            await _serve(worker, broker, stopping, supervisor)
+            if await _connected(worker, stopping, wait):
+                await _serve(worker, broker, stopping, supervisor)
         except asyncio.CancelledError:
             _leave(KILLED)
         if worker.stuck:
@@ -157,14 +172,32 @@ def _run(
     run(main)
 
 
+async def _connected(worker: Worker, stopping: asyncio.Event, wait: float) -> bool:
+    """Start it as soon as its broker answers; False when the process is to end before."""
+    began = time.monotonic()
+    last_told = -TELL
+    while not stopping.is_set():
+        try:
+            await worker.start()
+            return True
+        except BrokerRefused as error:
+            raise ConfigurationError(str(error)) from error
+        except BrokerUnavailable as error:
+            elapsed = time.monotonic() - began
+            if elapsed >= wait:
+                raise ServiceUnavailable(f"{error} (tried for {elapsed:.0f} s)") from error
+            if elapsed - last_told >= TELL:
+                last_told = elapsed
+                log.warning("waiting for the broker, for %.0f s more: %s", wait - elapsed, error)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(RETRY, wait)):
+                await stopping.wait()
+    return False
+
+
 async def _serve(worker: Worker, broker: RabbitWorkerBroker, stopping: asyncio.Event, supervisor: Supervision | None) -> None:
     if supervisor is not None:
         supervisor.listen(worker.config.grace)
-    try:
-        await worker.start()
-    except BrokerUnavailable as error:
-        # Said at once and not waited for: with a wrong URL the user would never see why.
-        raise ConfigurationError(str(error)) from error
     retired = supervisor.retired if supervisor is not None else asyncio.Event()
     ends = [asyncio.create_task(each) for each in (stopping.wait(), worker.wait(), retired.wait())]
     serving = asyncio.create_task(worker.serving.wait())
