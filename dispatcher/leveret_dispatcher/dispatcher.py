@@ -168,6 +168,8 @@ class Dispatcher:
             self._loops[name].wake()
 
     def _on_hint(self, hint: Hint) -> None:
+        if hint.claimed:
+            self.publisher.claimed(hint.claimed)
         if hint.topic == "wake":
             # Not the admitter nor the backfiller: what wakes the others, thousands of times a second, is nothing to them.
             self._wake("scheduler", "publisher", "retrier")

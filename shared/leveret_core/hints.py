@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from leveret_core.cancellation import heed_cancellation
 from leveret_core.outage import Outage
+from leveret_core.patterns import MAX_TYPE_LENGTH
 from leveret_core.supervision import Kept, Supervisor
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,9 @@ MAX_IDS = 200
 Topic = Literal["wake", "scheduled", "term", "jobs", "occurrences", "backfills", "logs", "workers", "resync"]
 
 _Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
-MAX_MESSAGE = 16_384
+_Type = Annotated[str, msgspec.Meta(max_length=MAX_TYPE_LENGTH)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+MAX_MESSAGE = 65_536
 """Bytes of a message on the channel, at most; anybody who may publish there may write anything."""
 CHECK = 10.0
 """Seconds of silence after which Redis is asked whether it is there; it has as long to answer."""
@@ -39,11 +42,13 @@ class Hint(msgspec.Struct, frozen=True):
 
     Topics: `wake` (the dispatcher should look for work), `scheduled` (for what is planned for later), `backfills` (of those),
     `term` (the holder resigned: candidates should try), `jobs`, `occurrences`, `logs` (of the occurrences in `ids`), `workers`,
-    and `resync` (hints were lost: refetch everything). No `ids` means any of them.
+    and `resync` (hints were lost: refetch everything). No `ids` means any of them. `claimed` tells how many occurrences of each
+    type workers have just claimed.
     """
 
     topic: Topic
     ids: Annotated[tuple[_Id, ...], msgspec.Meta(max_length=MAX_IDS)] = ()
+    claimed: Annotated[dict[_Type, _Count], msgspec.Meta(max_length=MAX_IDS)] = {}
 
 
 class Hints:
@@ -73,7 +78,7 @@ class Hints:
     def send(self, hint: Hint) -> None:
         """Tell everybody, without waiting."""
         if len(hint.ids) > MAX_IDS:
-            hint = Hint(hint.topic)
+            hint = Hint(hint.topic, claimed=hint.claimed)
         self._deliver(hint)
         if self._redis is not None:
             self._outbox.append(self._origin + b" " + msgspec.json.encode(hint))

@@ -81,8 +81,13 @@ class Control:
         epoch = await self.db.fetchval("term/raise_epoch", NAME, uuid.uuid4(), "test", 60.0)
         return Term(self.db, epoch, boottime() + 60)
 
-    def publisher(self, term: Term, window: int = 1000, answer_timeout: float = 60) -> Publisher:
-        return Publisher(term, self.exchange, window=window, answer_timeout=answer_timeout, unroutable_retry=5)
+    def publisher(
+        self, term: Term, window: int = 1000, answer_timeout: float = 60, count_every: tuple[float, float] = (0, 0)
+    ) -> Publisher:
+        """One that counts at each look, unless it is said otherwise: these tests claim in ways that no desk tells of."""
+        return Publisher(
+            term, self.exchange, window=window, answer_timeout=answer_timeout, unroutable_retry=5, count_every=count_every
+        )
 
     def scheduler(self, term: Term, batch: int = 500) -> Scheduler:
         return Scheduler(
@@ -150,6 +155,12 @@ class Control:
         (reply,) = await self.desk.answer([Claim(worker=worker, asks=[Ask(occurrence, attempt)])])
         assert isinstance(reply, Claimed), reply
         return reply.answers[0]
+
+    async def claims(self, worker: str, occurrences: Sequence[int]) -> list[Answer]:
+        """The desk's answers to one claim of the first attempts of all these."""
+        (reply,) = await self.desk.answer([Claim(worker=worker, asks=[Ask(occurrence, 1) for occurrence in occurrences])])
+        assert isinstance(reply, Claimed), reply
+        return reply.answers
 
     async def report(self, worker: str, *events: Event) -> None:
         """Ingest one batch of events."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from leveret_core import messages
 from leveret_core.failpoints import reach
-from leveret_core.hints import Hint, Hints
+from leveret_core.hints import MAX_IDS, Hint, Hints
 from leveret_core.messages import Answer, Claim, Claimed, MarredClaim
 from leveret_core.retry import RetryPolicy
 from leveret_core.store.attempts import claims as attempts
@@ -54,7 +55,9 @@ async def answer_claims(database: Database, hints: Hints, claims: Sequence[Heard
         succeeded = await _last_successes(connection, [heard.claim for heard in claims])
     if given:
         reach("after_claim_commit")
-        hints.send(Hint("occurrences", tuple(row.id for row in given)))
+        # In parts that keep their ids: two hints without any could be taken for one, and their counts for one count.
+        for part in (given[start : start + MAX_IDS] for start in range(0, len(given), MAX_IDS)):
+            hints.send(Hint("occurrences", tuple(row.id for row in part), Counter(row.type for row in part)))
     return [
         _reply(heard, each, rows, succeeded) if heard.worker in alive else None
         for heard, each in zip(claims, wanted, strict=True)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from leveret_core.broker.base import Published, ServerBroker
 from leveret_core.failpoints import reach
@@ -14,6 +14,7 @@ from leveret_core.messages import DispatchMessage
 from leveret_core.store.dispatch import messages
 from leveret_core.store.key_limits import queues
 from leveret_core.store.rate_limits import buckets
+from leveret_dispatcher.dispatch.unanswered import COUNT_EVERY, Unanswered
 from leveret_dispatcher.leadership.term import Term
 
 log = logging.getLogger(__name__)
@@ -36,17 +37,25 @@ class Publisher:
         window: unanswered messages of one type, at most.
         answer_timeout: seconds after which an unanswered message is published again; doubles with each time.
         unroutable_retry: seconds between tries of a type that no worker has bound.
+        count_every: as of `Unanswered`.
     """
 
     def __init__(
-        self, term: Term, broker: ServerBroker, *, window: int, answer_timeout: float, unroutable_retry: float
+        self,
+        term: Term,
+        broker: ServerBroker,
+        *,
+        window: int,
+        answer_timeout: float,
+        unroutable_retry: float,
+        count_every: tuple[float, float] = COUNT_EVERY,
     ) -> None:
         self._term = term
         self._broker = broker
         self._window = window
         self._answer_timeout = answer_timeout
         self._unroutable_retry = unroutable_retry
-        self._unanswered: dict[str, int] = {}
+        self._unanswered = Unanswered(count_every)
         self._blocked: dict[str, float] = {}
         self._backlog: set[str] = set()
         self._limited: set[str] = set()
@@ -64,16 +73,19 @@ class Publisher:
     def _room(self, job_type: str) -> int:
         if (blocked_until := self._blocked.get(job_type)) is not None:
             return int(time.monotonic() >= blocked_until)
-        return max(0, self._window - self._unanswered.get(job_type, 0))
+        return max(0, self._window - self._unanswered.of(job_type))
 
     def worker_came(self) -> None:
         """A worker said hello: types that no worker had bound are tried again at once."""
         self._blocked = dict.fromkeys(self._blocked, 0.0)
 
+    def claimed(self, counts: Mapping[str, int]) -> None:
+        """Workers claimed so many of each type."""
+        self._unanswered.claimed(counts)
+
     def publish_soon(self, dispatches: Sequence[DispatchMessage]) -> None:
         """Publish, without waiting, messages that a committed transaction has marked as published."""
-        for dispatch in dispatches:
-            self._unanswered[dispatch.type] = self._unanswered.get(dispatch.type, 0) + 1
+        self._unanswered.published(dispatch.type for dispatch in dispatches)
         task = asyncio.create_task(self._publish(dispatches))
         self._publishing.add(task)
         task.add_done_callback(self._published)
@@ -85,6 +97,7 @@ class Publisher:
 
     async def begin(self) -> None:
         """At the beginning of a term: publish at once what the last holder may have committed without publishing it."""
+        await self._count()
         await self._look()
         async with self._term.transaction() as connection:
             if lost := await queues.enqueue_lost(connection):
@@ -95,7 +108,6 @@ class Publisher:
         """Publish what is due; returns the seconds until the next look, None when there is nothing to publish."""
         if not self._broker.connected:
             return BROKER_PAUSE
-        before = self._unanswered
         unpublished, next_overdue = await self._look()
         more = False
         if next_overdue is not None and next_overdue <= 0:
@@ -104,10 +116,15 @@ class Publisher:
         backlog: set[str] = set()
         pauses: list[float] = []
         ready = [job_type for job_type, seconds in self._keyed.items() if seconds is not None and seconds <= 0]
-        for job_type in dict.fromkeys([*unpublished, *ready]):
+        waiting = dict.fromkeys([*unpublished, *ready])
+        no_room = any(self._room(job_type) == 0 for job_type in waiting if job_type not in self._blocked)
+        if waiting and self._unanswered.to_count(full=no_room):
+            await self._count()
+        answered = self._unanswered.take_answered()
+        for job_type in waiting:
             if (room := min(BATCH, self._room(job_type))) == 0:
                 backlog.add(job_type)
-                pauses.append(self._until_room(job_type, claimed=self._unanswered.get(job_type) != before.get(job_type)))
+                pauses.append(self._until_room(job_type, claimed=job_type in answered))
                 continue
             if job_type in self._keyed:
                 taken, full, self._keyed[job_type] = await self._take_keyed(job_type, room)
@@ -118,7 +135,7 @@ class Publisher:
             else:
                 taken = await self._take_unlimited(job_type, room)
                 full = len(taken) == room
-            self._unanswered[job_type] = self._unanswered.get(job_type, 0) + len(taken)
+            self._unanswered.published(message.type for message in taken)
             await self._publish(taken)
             if full:
                 more = True
@@ -135,14 +152,18 @@ class Publisher:
     async def _look(self) -> tuple[list[str], float | None]:
         """The types with something that no worker was told of, and seconds until a message has to be published again."""
         look = await messages.look(self._term.database)
-        self._unanswered, self._limited, self._keyed = look.unanswered, look.limited, look.keyed
+        self._limited, self._keyed = look.limited, look.keyed
         return look.unpublished, look.next_overdue
+
+    async def _count(self) -> None:
+        self._unanswered.counted(await messages.count_unanswered(self._term.database))
 
     async def _publish_overdue(self) -> int:
         async with self._term.transaction() as connection:
             if self._limited:
                 await buckets.defer_first(connection, self._limited)
-            overdue = await messages.take_overdue(connection, BATCH, self._answer_timeout)
+            overdue, first = await messages.take_overdue(connection, BATCH, self._answer_timeout)
+        self._unanswered.published(first)
         if overdue:
             log.info("publisher: %d dispatch messages published again", len(overdue))
             await self._publish(overdue)
@@ -217,6 +238,7 @@ class Publisher:
             log.warning("publisher: the broker did not confirm some dispatch messages; they are published again")
         try:
             types = await messages.mark_unpublished(self._term.database, [d.occurrence for d in failed])
+            self._unanswered.withdrawn(types)
             if refunds := Counter(job_type for job_type in types if job_type in self._limited):
                 await buckets.refund(self._term.database, refunds)
         except Exception as error:

@@ -16,14 +16,12 @@ class Look:
     """What the publisher has to know.
 
     Args:
-        unanswered: of each type, how many are out.
         unpublished: types with occurrences that no worker was told of.
         limited: types with a rate limit, of their own or by key.
         keyed: of those with a limit by key, seconds until the next of the queues may start; None when none waits.
         next_overdue: seconds until one has to be published again; None when none is out.
     """
 
-    unanswered: dict[str, int] = field(default_factory=dict[str, int])
     unpublished: list[str] = field(default_factory=list[str])
     limited: set[str] = field(default_factory=set[str])
     keyed: dict[str, float | None] = field(default_factory=dict[str, float | None])
@@ -35,18 +33,21 @@ async def look(db: Database) -> Look:
     found = Look()
     for row in await db.fetch("dispatch/to_publish"):
         match row["what"]:
-            case "rung":
-                found.unanswered[row["type"]] = int(row["value"])
             case "limited":
                 found.limited.add(row["type"])
             case "keyed":
                 found.limited.add(row["type"])
                 found.keyed[row["type"]] = row["value"]
-            case "unrung":
+            case "unpublished":
                 found.unpublished.append(row["type"])
             case _:
                 found.next_overdue = row["value"]
     return found
+
+
+async def count_unanswered(db: Database) -> dict[str, int]:
+    """Of each type, how many messages are out that no worker has answered; at a cost that grows with their number."""
+    return {row["type"]: row["out"] for row in await db.fetch("dispatch/count_unanswered")}
 
 
 async def publish_again_at_begin(connection: Connection, publish_in: float, back: float) -> None:
@@ -71,9 +72,14 @@ async def take_unpublished(connection: Connection, job_type: str, limit: int, pu
     return as_messages(await connection.fetch(sql("dispatch/take_unpublished"), job_type, limit, publish_in))
 
 
-async def take_overdue(connection: Connection, limit: int, publish_in: float) -> list[DispatchMessage]:
-    """As `take_unpublished`, of all types, of those that no worker answered in time, or whose jitter is over."""
-    return as_messages(await connection.fetch(sql("dispatch/take_overdue"), limit, publish_in))
+async def take_overdue(connection: Connection, limit: int, publish_in: float) -> tuple[list[DispatchMessage], list[str]]:
+    """As `take_unpublished`, of all types, of those that no worker answered in time, or whose jitter is over.
+
+    Returns:
+        The messages, and the types of those that go out for the first time.
+    """
+    rows = await connection.fetch(sql("dispatch/take_overdue"), limit, publish_in)
+    return as_messages(rows), [row["type"] for row in rows if row["rings"] == 1]
 
 
 async def mark_unpublished(db: Database, occurrences: Sequence[int]) -> list[str]:

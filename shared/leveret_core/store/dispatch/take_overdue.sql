@@ -6,4 +6,4 @@ where o.id in (
     select id from occurrence where state = 'pending' and ring_at is not null and ring_at <= now()
     order by ring_at limit $1 for update skip locked
 )
-returning o.id, o.type, o.attempt, o.priority
+returning o.id, o.type, o.attempt, o.priority, o.rings

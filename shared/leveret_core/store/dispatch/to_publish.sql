@@ -1,9 +1,8 @@
 -- dispatch/to_publish
--- What the publisher has to know, in one look: how many dispatch messages of each type no worker has answered (`rung`; what jitter puts off is
--- not told yet), the types with occurrences that no worker was told of (`unrung`; a skip scan, so that a long backlog of one type
--- costs no more), the types whose starts are limited (`limited`), for each value of a key (`keyed`, with the seconds until the next of
--- those in its queues may start; null when none is), and seconds until the next dispatch message has to be published again (`next`; null when none is
--- out).
+-- What the publisher has to know, in one look, whose cost depends on the number of types and limits alone: the types with occurrences
+-- that no worker was told of (`unpublished`; a skip scan, so that a long backlog of one type costs no more), the types whose starts
+-- are limited (`limited`), for each value of a key (`keyed`, with the seconds until the next of its queue may start; null when none
+-- waits), and seconds until the next message has to be published again (`next`; null when none is out).
 with recursive t (type) as (
     (select type from occurrence where state = 'pending' and ring_at is null order by type limit 1)
     union all
@@ -12,11 +11,7 @@ with recursive t (type) as (
     )
     from t where t.type is not null
 )
-select 'unrung' as what, type, null::double precision as value from t where type is not null
-union all
-select 'rung', type, count(*)::double precision from occurrence
-where state = 'pending' and ring_at is not null and ring_at < 'infinity' and rings > 0
-group by type
+select 'unpublished' as what, type, null::double precision as value from t where type is not null
 union all
 select 'limited', type, null from rate_limit
 union all
