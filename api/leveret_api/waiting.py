@@ -26,15 +26,15 @@ async def waits_for(services: Services, row: OccurrenceDetailRow) -> WaitsFor | 
 
 
 def _explained(found: WaitingRow, window: int) -> WaitsFor:
-    if found.put_off_until is not None:
-        return WaitsFor(kind="jitter", text="the moment to which its job spreads it", until=found.put_off_until)
+    if found.deferred_until is not None:
+        return WaitsFor(kind="jitter", text="the moment to which its job spreads it", until=found.deferred_until)
     if not found.workers:
         return WaitsFor(kind="no_worker", text=f"a worker that serves {found.type}")
     if found.told:
         if found.free:
             return WaitsFor(kind="worker", text="a worker to take it")
         return WaitsFor(kind="busy_workers", text=f"a free worker: all {found.workers} that serve it are busy")
-    if found.in_line and found.key_count is not None:
+    if found.in_queue and found.key_count is not None:
         limit = _limit(found.key_count, found.key_per)
         value = f" for {found.key_path} {found.key_value or '(none)'}"
         return WaitsFor(kind="key_limit", text=f"the rate limit {limit}{value}", until=found.key_ready_at)

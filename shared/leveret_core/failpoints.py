@@ -6,7 +6,7 @@ Each entry is `name=action`, with `@n` for the n-th time the step is reached ins
 | action | what happens |
 |---|---|
 | `exit` | the process is gone at once, as after kill -9 |
-| `stop` | SIGSTOP to itself, until somebody sends SIGCONT |
+| `stop` | SIGSTOP to itself, until another process sends SIGCONT |
 | `sleep:SECONDS` | the thread sleeps, and with it the event loop |
 | `raise` | `FailpointError` |
 """

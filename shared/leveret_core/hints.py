@@ -30,7 +30,7 @@ _Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 _Type = Annotated[str, msgspec.Meta(max_length=MAX_TYPE_LENGTH)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 MAX_MESSAGE = 65_536
-"""Bytes of a message on the channel, at most; anybody who may publish there may write anything."""
+"""Bytes of a message on the channel, at most; any client that may publish there may write anything."""
 CHECK = 10.0
 """Seconds of silence after which Redis is asked whether it is there; it has as long to answer."""
 RETRY = 1.0
@@ -175,7 +175,7 @@ class Hints:
                     log.debug("hints: a subscription did not close in order: %r", error)
 
     def _receive(self, data: object) -> None:
-        """Deliver another replica's hint. Whoever else may write to the channel must not be able to end this."""
+        """Deliver another replica's hint. No other client that may write to the channel must be able to end this."""
         if not isinstance(data, bytes):
             return
         origin, _, body = data.partition(b" ")
@@ -187,7 +187,7 @@ class Hints:
             hint = msgspec.json.decode(body, type=Hint)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self._foreign += 1
-            if self._foreign.bit_count() == 1:  # the first, the second, the fourth, ...: nobody fills the log with them
+            if self._foreign.bit_count() == 1:  # the first, the second, the fourth, ...: they do not fill the log
                 log.warning("hints: not a hint on %s, ignored: %s (%d so far)", CHANNEL, error, self._foreign)
             return
         self._deliver(hint)

@@ -30,7 +30,7 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True):
         concurrency_key: dotted path into the payload, such as `customer.id`: the policy holds for each value apart. None
             (default) means that it holds for the whole job.
         max_concurrent: live occurrences at once for `skip`, `queue` and `replace`; 1 to 10,000. Default 1.
-        max_waiting: length of the line for `queue`; what comes later is skipped; 1 to 100,000. Default 1,000.
+        max_waiting: length of the concurrency queue under `queue`; what comes later is skipped; 1 to 100,000. Default 1,000.
         catch_up: after a time without a dispatcher, run the `latest` missed tick (default), `all`, or `none`.
         catch_up_window: seconds back that `latest` and `all` look. Default 3,600.
         timeout: seconds an attempt may take; None (default) means no limit.

@@ -143,7 +143,7 @@ def _retry(value: object) -> RetryPolicy:
 
 
 def suggestion(name: object, known: Collection[str]) -> str:
-    """Words that name the known field that somebody who wrote `name` may have meant; empty when there is none."""
+    """Words that name the known field that may have been meant by `name`; empty when there is none."""
     close = difflib.get_close_matches(str(name)[:32], known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""
 

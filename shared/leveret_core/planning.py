@@ -25,7 +25,7 @@ ON_TIME = timedelta(seconds=60)
 MAX_TICKS = 500
 """Ticks looked at in one go; the rest of a longer outage follows in the next, so that one job never blocks the others."""
 CATCH_UP_LIMIT = 1_000
-"""Late ticks that `catch_up="all"` runs, at most, unless somebody says otherwise."""
+"""Late ticks that `catch_up="all"` runs, at most, unless the job says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _late_from(job: DueJob, tick: datetime | None, now: datetime) -> int:
 
 
 def first_due(trigger: Trigger, now: datetime) -> datetime | None:
-    """When a new trigger is due first; None for one that somebody pulls by hand.
+    """When a new trigger is due first; None for one that is pulled by hand.
 
     Raises:
         InvalidInput: it would never be due.

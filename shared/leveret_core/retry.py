@@ -15,8 +15,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         delay: seconds before the second attempt, at most. Default 5.
         factor: by how much the ceiling grows with each attempt. Default 2.
         max_delay: seconds no delay exceeds. Default 3600.
-        max_lost: attempts that may end with their worker's death before the occurrence is set aside as one that kills
-            its workers; counted apart from `max_attempts`. Default 3.
+        max_lost: attempts that may end with their worker's death before the occurrence fails as one that kills its
+            workers; counted apart from `max_attempts`. Default 3.
     """
 
     max_attempts: int = 3

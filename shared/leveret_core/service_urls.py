@@ -37,7 +37,7 @@ def url_problem(url: str, service: Service) -> str | None:
     """What is wrong with a URL, in words that hold no part of it; None if nothing is.
 
     Args:
-        url: as somebody set it; hosts may be several, with commas between them.
+        url: as it was set; hosts may be several, with commas between them.
         service: what it should lead to.
     """
     scheme, separator, rest = url.partition("://")
@@ -93,7 +93,7 @@ def check_url(url: str, service: Service, name: str) -> str:
     """Return `url` if it is one.
 
     Args:
-        url: as somebody set it.
+        url: as it was set.
         service: what it should lead to.
         name: of the setting, for the message.
 
@@ -109,7 +109,7 @@ def split_login(url: str, name: str) -> tuple[str, tuple[str, str] | None]:
     """The URL of an HTTP server without user and password, and these: what is logged and told then holds none.
 
     Args:
-        url: as somebody set it.
+        url: as it was set.
         name: of the setting, for the message.
 
     Raises:

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     lock_margin: float = Field(default=3.0, ge=0, description="seconds of the TTL that the holder does not trust")
     lock_retry: float = Field(default=1.0, gt=0, description="seconds between a candidate's tries")
     poll_interval: float = Field(
-        default=5.0, gt=0, description="seconds after which the dispatcher looks although nobody woke it"
+        default=5.0, gt=0, description="seconds after which the dispatcher looks although no hint woke it"
     )
     schedule_batch: int = Field(default=500, ge=1, le=10_000, description="due jobs handled in one transaction")
     publish_window: int = Field(

@@ -1,6 +1,6 @@
 """Background tasks that must not die in silence, and the end of tasks that must end.
 
-A task that nobody waits for dies unnoticed, and a cancellation can get lost: a network call that ends in the moment it is
+A task that is not awaited dies unnoticed, and a cancellation can get lost: a network call that ends in the moment it is
 cancelled may return as if nothing had been. So whatever should run as long as its process is kept by a `Supervisor`, and
 whatever is cancelled is ended by `end_tasks`, which asks twice and does not wait for ever.
 """
@@ -54,7 +54,7 @@ class Steps:
 
     Args:
         name: of the loop.
-        limit: seconds one step may take; a longer one is told of in the log, and by whoever asks.
+        limit: seconds one step may take; a longer one is told of in the log and in `/readyz`.
     """
 
     def __init__(self, name: str, limit: float) -> None:
@@ -142,7 +142,7 @@ class Kept:
             except asyncio.CancelledError as error:
                 if task.cancelling():
                     raise
-                ended = error  # somebody else's, that got here by mistake
+                ended = error  # another task's, that got here by mistake
             except Exception as error:
                 ended = error
             finally:

@@ -20,7 +20,7 @@ CONTROL_QUEUE_PREFIX = "leveret.control."
 """Before the random name of a worker's exclusive queue."""
 
 DELIVERY_LIMIT = 20
-"""Deliveries after which a message that keeps breaking its consumer is set aside."""
+"""Deliveries after which a message that keeps breaking its consumer is dead-lettered."""
 
 WORKER_PERMISSIONS = (
     r"^(jobs|leveret\.control)\..*",

@@ -15,7 +15,7 @@ class Acknowledger:
     """Collects acks while the event loop is busy and sends them in one write, as one frame where they follow each other.
 
     Each delivery is settled once; settling it again, or after the channel is gone, does nothing: then the broker has given the
-    message to somebody else. Every delivery of the channel has to be settled here, because the tags are counted.
+    message to another consumer. Every delivery of the channel has to be settled here, because the tags are counted.
 
     Args:
         channel: on which the deliveries come, with acknowledgements.
@@ -41,7 +41,7 @@ class Acknowledger:
         if self._settle(tag):
             self._refusals.append(Basic.Nack(delivery_tag=tag, requeue=True))
 
-    def set_aside(self, tag: int) -> None:
+    def reject(self, tag: int) -> None:
         """Refuse the message for good: it goes to the dead-letter exchange of its queue."""
         if self._settle(tag):
             self._refusals.append(Basic.Reject(delivery_tag=tag, requeue=False))

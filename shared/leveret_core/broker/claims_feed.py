@@ -40,7 +40,7 @@ def log_refused(request: Unreadable) -> None:
 
 
 class ClaimsFeed:
-    """Feeds `desk` with what is in `inbox`: heartbeats, claims, declarations and all else on lanes of their own, so that none
+    """Feeds `desk` with what is in `inbox`: heartbeats, claims, declarations and all else in queues of their own, so that none
     waits for what takes longer. A batch is of one kind.
 
     When the desk raises, its requests stay without an answer: the workers ask again, and get the same answer as now.
@@ -53,25 +53,26 @@ class ClaimsFeed:
     def __init__(self, desk: Desk, refused: Callable[[Unreadable], None] = log_refused) -> None:
         self.inbox: Inbox[Asked] = Inbox()
         self.steps = Steps("claims", STEP_LIMIT)
-        """Of the lane of claims."""
+        """Of the queue of claims."""
         self._desk = desk
         self._refused = refused
         self._fails = False
-        self._beats, self._claims, self._declarations, self._others = _Lane(BATCH), _Lane(BATCH), _Lane(1), _Lane(1, abreast=4)
-        self._lanes = (self._beats, self._claims, self._declarations, self._others)
+        self._beats, self._claims = _RequestQueue(BATCH), _RequestQueue(BATCH)
+        self._declarations, self._others = _RequestQueue(1), _RequestQueue(1, abreast=4)
+        self._queues = (self._beats, self._claims, self._declarations, self._others)
 
     async def run(self) -> None:
         """Answer requests until `stop`."""
         async with asyncio.TaskGroup() as group:
-            for lane in self._lanes:
-                for _ in range(lane.abreast):
-                    group.create_task(self._serve(lane))
+            for queue in self._queues:
+                for _ in range(queue.abreast):
+                    group.create_task(self._serve(queue))
             while batch := await self.inbox.take(BATCH):
                 for asked in batch:
                     await self._sort(asked)
                 await asyncio.sleep(0)
-            for lane in self._lanes:
-                lane.waiting.close()
+            for queue in self._queues:
+                queue.waiting.close()
 
     def stop(self) -> None:
         """End `run` after the batches that it is at."""
@@ -80,8 +81,8 @@ class ClaimsFeed:
     def forget(self) -> None:
         """Forget what waits: its connection is gone, and the broker brings it again."""
         self.inbox.clear()
-        for lane in self._lanes:
-            lane.waiting.clear()
+        for queue in self._queues:
+            queue.waiting.clear()
 
     async def _sort(self, asked: Asked) -> None:
         request = take_request(asked.body)
@@ -100,13 +101,13 @@ class ClaimsFeed:
             case _:
                 self._others.waiting.put((asked, request))
 
-    async def _serve(self, lane: _Lane) -> None:
-        while batch := await lane.waiting.take(lane.size):
-            if lane is self._claims:
+    async def _serve(self, queue: _RequestQueue) -> None:
+        while batch := await queue.waiting.take(queue.size):
+            if queue is self._claims:
                 self.steps.begin()
             for (asked, _), reply in zip(batch, await self._ask([request for _, request in batch]), strict=True):
                 await self._answer(asked, reply)
-            if lane is self._claims:
+            if queue is self._claims:
                 self.steps.rest()
 
     async def _answer(self, asked: Asked, reply: Reply | None) -> None:
@@ -132,7 +133,7 @@ class ClaimsFeed:
         return replies
 
 
-class _Lane:
+class _RequestQueue:
     """Requests that wait for the same kind of work: `size` in a batch, at most, and `abreast` batches at a time."""
 
     def __init__(self, size: int, *, abreast: int = 1) -> None:

@@ -47,7 +47,7 @@ class EventsFeed:
 
     When it raises, the batch is kept and handed over again after a pause: giving it back to the queue would use up its
     deliveries while Postgres is away. When the connection goes meanwhile, the broker delivers it all again. Messages that fail
-    while others succeed are kept apart, and hold up nobody.
+    while others succeed are kept apart, and hold up no others.
     """
 
     def __init__(self, ingest: Ingest) -> None:

@@ -29,7 +29,7 @@ class Feeds:
 
     @property
     def events_behind(self) -> float | None:
-        """Seconds since the oldest event arrived here that is not ingested, 0 if there is none; None if nobody takes events."""
+        """Seconds since the oldest event arrived here that is not ingested, 0 if there is none; None where none are taken."""
         return max((feed.behind for feed, _ in self._running if isinstance(feed, EventsFeed)), default=None)
 
     async def stop(self) -> None:

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Inbox(Generic[Item]):
-    """A queue emptied in batches: whoever takes gets all there is, up to a limit, without waiting for more.
+    """A queue emptied in batches: its consumer gets all there is, up to a limit, without waiting for more.
 
     It bounds nothing itself: the broker's prefetch does. Used from one event loop only.
     """

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 @dataclass(eq=False, slots=True)
 class Waiting:
-    """A request, and the future of its reply; cancelled when nobody waits any more."""
+    """A request, and the future of its reply; cancelled when the worker waits no longer."""
 
     body: bytes
     reply: asyncio.Future[Reply]

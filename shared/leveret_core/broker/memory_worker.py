@@ -17,7 +17,7 @@ from leveret_core.patterns import check_pattern
 
 logger = logging.getLogger("leveret.broker")
 
-_NO_SERVER = "nobody takes this: no Leveret server was ever started on this broker"
+_NO_SERVER = "no server takes this: none was ever started on this broker"
 
 
 class MemoryWorkerBroker:

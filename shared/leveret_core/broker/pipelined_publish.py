@@ -124,7 +124,7 @@ class PipelinedPublisher:
         return outcomes + [Published.UNKNOWN] * (len(messages) - len(outcomes))
 
     def abort(self) -> None:
-        """The channel is gone: whoever waits learns at once that the outcome is unknown."""
+        """The channel is gone: each `publish` that waits learns at once that the outcome is unknown."""
         self._aborted = True
         for batch in list(self._under_way):
             batch.end()

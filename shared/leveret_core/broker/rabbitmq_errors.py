@@ -74,7 +74,7 @@ def explain_refusal(error: BaseException, what: str) -> str:
 
 @contextmanager
 def closing_is_an_error() -> Generator[None, None, None]:
-    """Raise ConnectionResetError where aiormq raises CancelledError although nobody cancelled the task.
+    """Raise ConnectionResetError where aiormq raises CancelledError although the task was not cancelled.
 
     It ends everything that waits on a connection with the exception that ended its reader, and that is a CancelledError when
     the broker fell silent. Passed on, it would silently end the task that happened to wait.

@@ -89,7 +89,7 @@ class Link:
         self._before_close.append(callback)
 
     def end(self, reason: str) -> None:
-        """The link is of no more use, for `reason`; whoever made it closes it. Only the first reason counts."""
+        """The link is of no more use, for `reason`; its maker closes it. Only the first reason counts."""
         if self.ended.is_set():
             return
         self.reason = reason

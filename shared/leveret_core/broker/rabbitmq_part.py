@@ -56,7 +56,7 @@ class Part(Generic[Made]):
         self.tried.clear()
 
     def close(self) -> None:
-        """There will be no other link: nobody is left waiting."""
+        """There will be no other link: whatever waits for one goes on."""
         self._made, self._closed = None, True
         self._there.set()
         self.tried.set()

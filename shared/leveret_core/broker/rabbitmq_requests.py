@@ -82,7 +82,7 @@ class Requester:
             return
         if isinstance(error, PublishError):
             reply.set_exception(
-                BrokerUnavailable("nobody takes requests: has a Leveret server ever been connected to this virtual host?")
+                BrokerUnavailable("no server takes requests: has a Leveret server ever been connected to this virtual host?")
             )
         elif error is not None:
             reply.set_exception(BrokerUnavailable(f"the request could not be sent: {error!r}"))

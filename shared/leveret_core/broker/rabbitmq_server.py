@@ -151,7 +151,7 @@ class RabbitServerBroker:
 
 
 async def _declare_events(link: Link) -> None:
-    """Declare the queue of events, and where what nobody can take ends."""
+    """Declare the queue of events, and where what no server can read ends."""
     async with link.scratch() as channel:
         await channel.exchange_declare(topology.DEAD_EXCHANGE, exchange_type="fanout", durable=True)
         await channel.queue_declare(topology.DEAD_QUEUE, durable=True, arguments=topology.dead_queue_arguments())
@@ -210,7 +210,7 @@ async def _reply(channel: Channel, message: DeliveredMessage, reply: Reply | Non
         return
     address = asked.reply_to or ""
     if not address.startswith(REPLY_TO):
-        # Another address would have the servers, who may write everywhere, publish into any queue for whoever asks.
+        # Another address would have the servers, who may write everywhere, publish into any queue for any client.
         logger.warning("a request names no direct reply-to as its reply_to, and gets no reply")
         return
     answer = Basic.Properties(content_type="application/json", delivery_mode=1, correlation_id=asked.correlation_id)

@@ -220,8 +220,8 @@ def _deliver(message: DeliveredMessage, *, acks: Acknowledger, pattern: str, on_
     try:
         dispatch = decode_dispatch(message.body)
     except BadMessage as error:
-        logger.warning("a message in %s cannot be read and is set aside: %s", queue_name(pattern), error)
-        acks.set_aside(tag)
+        logger.warning("a message in %s cannot be read and is rejected: %s", queue_name(pattern), error)
+        acks.reject(tag)
         return
     on_dispatch(Delivery(dispatch, pattern, ack=partial(acks.ack, tag), requeue=partial(acks.requeue, tag)))
 

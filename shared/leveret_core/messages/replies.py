@@ -63,7 +63,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 class Alive(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="alive"):
     """Answer to `Heartbeat`: the lease now lasts `lease` seconds from when the heartbeat was sent; `cancel` must stop.
 
-    With `drain` the worker is to end: somebody wants it to, and it does not say yet that it does.
+    With `drain` the worker is to end: a user wants it to, and it does not say yet that it does.
     """
 
     lease: float

@@ -62,7 +62,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="he
     concurrency: Slots
     handlers: Annotated[list[HandlerInfo], Meta(min_length=1, max_length=MAX_HANDLERS)]
     secret: Secret = ""
-    """Chosen by the worker for this incarnation, and told to nobody else: what it asks later carries it too. Needed."""
+    """Chosen by the worker for this incarnation, and told to the servers alone: what it asks later carries it too. Needed."""
     v: int = PROTOCOL_VERSION
 
 

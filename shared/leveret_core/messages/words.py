@@ -9,7 +9,7 @@ from leveret_core.messages.version import PROTOCOL_VERSION
 
 
 class DispatchMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tells whoever serves the type that an occurrence may be claimed. It carries no authority and no payload."""
+    """Tells the workers that serve the type that an occurrence may be claimed. It carries no authority and no payload."""
 
     occurrence: OccurrenceId
     attempt: AttemptNumber

@@ -39,7 +39,7 @@ def next_fire_time(trigger: Trigger, after: datetime) -> datetime | None:
     if fire is None or (trigger.end_at is not None and fire > trigger.end_at):
         return None
     if fire <= after:
-        # Whoever walks fire times would never end. It has no known cause: better one loud job than a busy loop.
+        # A loop over fire times would never end. It has no known cause: better one loud job than a busy loop.
         raise AssertionError(f"{trigger!r} is due at {fire} which is not after {after}")
     return fire
 
@@ -142,7 +142,7 @@ def _some_fire_time_near(trigger: Trigger, after: datetime, until: datetime) -> 
 
 
 def fire_delay(trigger: Trigger, job_id: UUID | str | int, scheduled_for: datetime) -> float:
-    """Return the seconds by which a start is put off for jitter: from 0 up to, not including, the trigger's jitter.
+    """Return the seconds by which a start is deferred for jitter: from 0 up to, not including, the trigger's jitter.
 
     A hash and not a random number: every replica, and the same one after a restart, gets the same answer.
 

@@ -77,7 +77,7 @@ class Once(msgspec.Struct, frozen=True, tag_field="kind", tag="once"):
 
 
 class Manual(msgspec.Struct, frozen=True, tag_field="kind", tag="manual"):
-    """Never due by itself: somebody triggers it."""
+    """Never due by itself: a user or a program triggers it."""
 
 
 Trigger = Cron | Interval | Once | Manual

@@ -14,7 +14,7 @@ _SIZES = {0: (60, "minute"), 1: (60, "hour"), 2: (24, "day")}
 
 
 def notes(trigger: Trigger) -> list[str]:
-    """Return sentences for whoever is about to use a valid trigger; empty when there is nothing to say.
+    """Return sentences for the user of a valid trigger; empty when there is nothing to say.
 
     Args:
         trigger: as `validate` returns it; with a seed where it needs one, see `anchored`.
@@ -68,7 +68,7 @@ def _quartz(written: list[str]) -> str | None:
 
 
 def _no_summer_time(timezone: str) -> str | None:
-    # Three letters, no place: whoever writes EST may expect New York's summer time.
+    # Three letters, no place: a user who writes EST may expect New York's summer time.
     if re.fullmatch(r"EST|MST|HST", timezone) and clock_change_after(zone(timezone), datetime(2026, 1, 1, tzinfo=UTC)) is None:
         return f"{timezone} has the same offset all year; a place such as America/New_York changes its clocks"
     return None

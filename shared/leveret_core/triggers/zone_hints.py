@@ -1,4 +1,4 @@
-"""What somebody may have meant by an unknown time zone. A hint never has another offset than what was written."""
+"""What may have been meant by an unknown time zone. A hint never has another offset than what was written."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def hint_for(name: str, known: frozenset[str]) -> str:
     """Return what is wrong with a zone's name and what to write.
 
     Args:
-        name: as somebody wrote it, not one of `known`.
+        name: as it was written, not one of `known`.
         known: the names that there are.
     """
     if not name or len(name) > _LONGEST_NAME:
@@ -77,7 +77,7 @@ def _abbreviation(name: str) -> str | None:
 
 
 def _spelling(name: str, known: frozenset[str]) -> str:
-    # Whoever writes `berlin` or `new york` knows the city; only then it is a matter of spelling.
+    # A user who writes `berlin` or `new york` knows the city; only then it is a matter of spelling.
     wanted = name.strip().replace(" ", "_").lower()
     # Another sign or digit is another offset, which is no matter of spelling.
     by_lower = _by_signs(known).get(_signs(wanted), {})

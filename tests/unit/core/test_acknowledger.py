@@ -14,7 +14,7 @@ from pamqp.commands import Basic
 
 from leveret_core.broker.acknowledger import Acknowledger
 
-Settlement = Literal["ack", "requeue", "set_aside"]
+Settlement = Literal["ack", "requeue", "reject"]
 
 
 class BrokerChannel:
@@ -45,7 +45,7 @@ class BrokerChannel:
         tags = [held for held in self.held if held <= tag] if getattr(method, "multiple", False) else [tag]
         kind: Settlement = "ack"
         if isinstance(method, Basic.Nack | Basic.Reject):
-            kind = "requeue" if method.requeue else "set_aside"
+            kind = "requeue" if method.requeue else "reject"
         for each in tags:
             self.held.remove(each)
             self.settled[each] = kind
@@ -57,13 +57,13 @@ async def settle(acks: Acknowledger, tag: int, kind: Settlement) -> None:
     elif kind == "requeue":
         await acks.requeue(tag)
     else:
-        acks.set_aside(tag)
+        acks.reject(tag)
 
 
 plans = st.integers(0, 40).flatmap(
     lambda count: st.tuples(
         st.permutations(range(1, count + 1)),
-        st.lists(st.sampled_from(["ack"] * 6 + ["requeue", "set_aside"]), min_size=count, max_size=count),
+        st.lists(st.sampled_from(["ack"] * 6 + ["requeue", "reject"]), min_size=count, max_size=count),
         st.lists(st.integers(0, 2), min_size=count, max_size=count),
         st.integers(0, count),
     )
@@ -105,7 +105,7 @@ def test_what_follows_each_other_goes_in_one_frame() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("kind", ["ack", "requeue", "set_aside"])
+@pytest.mark.parametrize("kind", ["ack", "requeue", "reject"])
 def test_nothing_is_sent_on_a_closed_channel(kind: Settlement) -> None:
     async def run() -> None:
         channel: Any = BrokerChannel(2)

@@ -1,5 +1,5 @@
--- Sets aside bytes from workers. What is there already is not kept twice, and of one worker not more than $9. Returns the names of
--- those workers. $1 kinds, $2 reasons, $3 bytes, $4 sizes of the whole, $5 digests, $6 worker ids, $7 occurrences, $8 attempts
+-- Keeps bytes from workers in quarantine. What is there already is not kept twice, and of one worker not more than $9. Returns
+-- the names of those workers. $1 kinds, $2 reasons, $3 bytes, $4 sizes of the whole, $5 digests, $6 worker ids, $7 occurrences, $8 attempts
 with e as (
     select *, row_number() over (partition by worker_id order by n) as nth
     from unnest($1::text[], $2::text[], $3::bytea[], $4::integer[], $5::bytea[], $6::uuid[], $7::bigint[], $8::integer[])

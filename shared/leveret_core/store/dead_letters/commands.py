@@ -148,7 +148,7 @@ async def requeue_dead_letters(
         limit: how many, at most.
         edit: the new payload, made of the old one; raises `InvalidInput` for one that cannot be.
         actor: who asks, for the audit.
-        queue: what a job with the policy `skip` takes no more of just now waits in line instead.
+        queue: what a job with the policy `skip` takes no more of just now waits in the concurrency queue instead.
         dry_run: find them and leave them as they are.
     """
     dealt, full, after = Dealt(), dict[tuple[int, str], str](), None

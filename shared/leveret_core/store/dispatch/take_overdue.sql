@@ -1,5 +1,5 @@
--- Dispatch messages that were not answered in time, and those whose first ring was put off. The wait doubles with every ring, so that a
--- long backlog is not published again and again. $1 how many, $2 seconds until they are published again
+-- Dispatch messages that were not answered in time, and those whose first publishing was deferred. The wait doubles each
+-- time, so that a long backlog is not published again and again. $1 how many, $2 seconds until they are published again
 update occurrence o
 set ring_at = now() + least(3600, $2 * 2 ^ least(o.rings, 10)) * interval '1 second', rings = o.rings + 1
 where o.id in (

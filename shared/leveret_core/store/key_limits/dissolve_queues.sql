@@ -1,4 +1,4 @@
--- The lines of a type are no more: who stood in them is told to workers like everybody else. $1 type
+-- The rate limit queues of a type are no more: workers are told of what waited in them as of all else. $1 type
 with gone as (
     delete from rate_line where type = $1 returning occurrence_id, told
 ),

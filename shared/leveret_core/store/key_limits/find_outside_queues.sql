@@ -1,5 +1,5 @@
 -- key_limits/find_outside_queues
--- Of some pending occurrences, from one id on, those that wait for a token of their value and stand in no line. There should be none.
+-- Of some pending occurrences, from one id on, those that wait for a token of their value and stand in no queue. There should be none.
 -- $1 the last id of the look before, $2 how many are looked at
 with part as materialized (
     select id, job_id, ring_at from occurrence

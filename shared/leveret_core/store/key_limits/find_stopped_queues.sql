@@ -1,18 +1,18 @@
 -- key_limits/find_stopped_queues
--- Values of a limit by key, from one on: who is first in line, and whether it is known when that one may start. It should be, always.
+-- Values of a limit by key, from one on: what is first in the queue, and whether it is known when that may start. It should be, always.
 -- $1 type and $2 key of the last one of the look before, $3 how many
-with recursive line (type, key, n) as (
+with recursive queue (type, key, n) as (
     (select type, key, 1 from rate_line where (type, key) > ($1::text, $2::text) order by type, key limit 1)
     union all
-    select following.type, following.key, line.n + 1
-    from line
+    select following.type, following.key, queue.n + 1
+    from queue
     cross join lateral (
-        select l.type, l.key from rate_line l where (l.type, l.key) > (line.type, line.key) order by l.type, l.key limit 1
+        select l.type, l.key from rate_line l where (l.type, l.key) > (queue.type, queue.key) order by l.type, l.key limit 1
     ) following
-    where line.n < $3
+    where queue.n < $3
 )
 select l.type, l.key, first.id, first.job_id, coalesce(b.ready_at is not null, false) as ready
-from line l
+from queue l
 left join rate_bucket b on b.type = l.type and b.key = l.key
 left join lateral (
     select o.id, o.job_id from rate_line n

@@ -13,7 +13,7 @@ from leveret_core.store.database import Connection, Database, sql
 from leveret_core.store.rate_limits.limits import RateLimit
 
 _TIMEOUT = 60.0
-"""Seconds that a change may take: it moves all who stand in line."""
+"""Seconds that a change may take: it moves all that waits in the rate limit queues."""
 
 
 @dataclass(frozen=True)

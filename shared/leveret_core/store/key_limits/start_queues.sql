@@ -1,4 +1,4 @@
--- Lines that stand still are looked at again at once. $1 types, $2 keys
+-- Rate limit queues that stand still are looked at again at once. $1 types, $2 keys
 insert into rate_bucket as b (type, key, tokens, filled_at, ready_at)
 select s.type, s.key, l.count, now(), now()
 from unnest($1::text[], $2::text[]) as s (type, key)

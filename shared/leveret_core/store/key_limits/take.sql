@@ -31,35 +31,36 @@ head as materialized (
         limit greatest(0, least(floor(p.tokens)::bigint, p.places))
     ) h
 ),
-rung as (
+published as (
     update occurrence o set ring_at = statement_timestamp() + $3 * interval '1 second', rings = o.rings + 1
     from (select * from head order by priority desc, occurrence_id limit $2) c
     where o.id = c.occurrence_id and o.state::text = 'pending' and o.ring_at = 'infinity'
     returning o.id, o.type, o.attempt, o.priority, c.key
 ),
 told as (
-    update rate_line n set told = true from rung where n.occurrence_id = rung.id
+    update rate_line n set told = true from published d where n.occurrence_id = d.id
 ),
 spent as (
     update rate_bucket b
-    set tokens = p.tokens - n.rung, filled_at = statement_timestamp(),
+    set tokens = p.tokens - n.published, filled_at = statement_timestamp(),
         ready_at = case
             when not exists (
                 select from rate_line l
                 join occurrence o on o.id = l.occurrence_id and o.state::text = 'pending' and o.ring_at = 'infinity'
-                where l.type = $1 and l.key = p.key and not l.told and l.occurrence_id not in (select id from rung)
+                where l.type = $1 and l.key = p.key and not l.told and l.occurrence_id not in (select id from published)
             ) then null
-            when n.rung < n.heads then statement_timestamp()
+            when n.published < n.heads then statement_timestamp()
             else statement_timestamp() + interval '1 second' * greatest(
-                (1 - p.tokens + n.rung) * p.seconds_each,
+                (1 - p.tokens + n.published) * p.seconds_each,
                 -- No message tells when one of them is claimed.
-                case when n.rung >= p.places then greatest(p.seconds_each, 0.2) else 0.05 end
+                case when n.published >= p.places then greatest(p.seconds_each, 0.2) else 0.05 end
             )
         end
     from place p
     cross join lateral (
-        select (select count(*) from rung where rung.key = p.key) as rung, (select count(*) from head where head.key = p.key) as heads
+        select (select count(*) from published d where d.key = p.key) as published,
+            (select count(*) from head where head.key = p.key) as heads
     ) n
     where b.type = $1 and b.key = p.key
 )
-select id, type, attempt, priority from rung
+select id, type, attempt, priority from published

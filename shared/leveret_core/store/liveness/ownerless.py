@@ -13,9 +13,9 @@ from leveret_core.store.database import Connection, Database, sql
 LOOK = 50
 """Found of one kind in one look, at most; the rest comes with the next."""
 QUEUES = 1_000
-"""Lines looked at in one look; the next goes on behind them."""
+"""Concurrency queues looked at in one look; the next goes on behind them."""
 PENDING = 10_000
-"""Pending occurrences looked at for their place in a line, likewise."""
+"""Pending occurrences looked at for their place in a rate limit queue, likewise."""
 CERTAIN = frozenset({"worker", "line", "token", "bucket"})
 """Kinds that are never so for a moment only. Of the others a single look may find what is just being dealt with."""
 
@@ -108,7 +108,7 @@ async def _tokens(db: Database, place: Place) -> list[Ownerless]:
     found = [Ownerless("token", row["id"], row["job_id"], "pending", why) for row in rows if row["id"] is not None]
     values = await db.fetch("key_limits/find_stopped_queues", *place.value, QUEUES)
     place.value = (values[-1]["type"], values[-1]["key"]) if len(values) == QUEUES else ("", "")
-    why = "it is first in the line of its value, which nobody looks at"
+    why = "it is first in the rate limit queue of its value, which the publisher does not look at"
     return found + [
         Ownerless("bucket", row["id"], row["job_id"], "pending", why, value=(row["type"], row["key"]))
         for row in values

@@ -39,7 +39,7 @@ union all
 )
 union all
 (
-    select 'ring', id, job_id, state::text, attempt, claim_token, 'nobody answered its dispatch message, and it was not published again in time'
+    select 'ring', id, job_id, state::text, attempt, claim_token, 'no worker answered its dispatch message, and it was not published again in time'
     from occurrence
     where state = 'pending' and ring_at is not null and ring_at < now() - $1 * interval '1 second'
     order by ring_at
@@ -47,7 +47,7 @@ union all
 )
 union all
 (
-    -- The longest wait for an answer is an hour; see take_overdue.sql. What jitter puts off has not been rung at all.
+    -- The longest wait for an answer is an hour; see take_overdue.sql. What jitter defers has not been published at all.
     select 'far', id, job_id, state::text, attempt, claim_token, 'its dispatch message would be published again later than any dispatch message is'
     from occurrence
     where state = 'pending' and ring_at is not null and ring_at > now() + interval '1 hour' + $1 * interval '1 second'

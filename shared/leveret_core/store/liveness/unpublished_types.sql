@@ -9,7 +9,7 @@ with recursive t (type) as (
     )
     from t where t.type is not null
 ),
-rung as materialized (
+published as materialized (
     select distinct type from occurrence where state = 'pending' and ring_at is not null and ring_at < 'infinity' and rings > 0
 )
 select t.type, first.id, first.job_id
@@ -20,5 +20,5 @@ cross join lateral (
     where o.state = 'pending' and o.ring_at is null and o.type = t.type
     order by o.priority desc, o.id limit 1
 ) first
-where t.type is not null and t.type not in (select type from rung)
+where t.type is not null and t.type not in (select type from published)
   and (r.type is null or r.tokens + greatest(0, extract(epoch from now() - r.filled_at)::double precision) * r.count / r.per >= 1)

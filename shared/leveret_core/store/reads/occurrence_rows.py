@@ -86,7 +86,7 @@ class WaitingRow(Row, frozen=True):
 
     type: str
     told: bool
-    put_off_until: datetime | None
+    deferred_until: datetime | None
     count: int | None
     per: float | None
     key_count: int | None
@@ -94,7 +94,7 @@ class WaitingRow(Row, frozen=True):
     key_path: str | None
     key_value: str | None
     key_ready_at: datetime | None
-    in_line: bool | None
+    in_queue: bool | None
     unanswered: int
     workers: int
     free: int

@@ -1,4 +1,5 @@
--- What a new occurrence under `replace` may have to end: who waits, and the holders of slots. $1 job ids, $2 the key of each line
+-- What a new occurrence under `replace` may have to end: what waits, and the holders of slots. $1 job ids, $2 the key of each
+-- concurrency queue
 select o.job_id, l.key, o.id, o.state::text
 from unnest($1::bigint[], $2::text[]) as l (job_id, key)
 join slot s on s.job_id = l.job_id and s.key = l.key
