@@ -17,7 +17,7 @@ from leveret_api.problems import problem_response
 EVERY = "*"
 _LOOPBACK = ("localhost", "*.localhost", "127.0.0.1", "::1")
 _ASKED_BY_ADDRESS = frozenset({"/livez", "/readyz", "/metrics"})
-"""What kubelets and monitoring ask, by an address that nobody knows beforehand; it changes and tells nothing of worth."""
+"""What kubelets and monitoring ask, by an address that cannot be known beforehand; it changes and tells nothing of worth."""
 
 
 def allowed_hosts(setting: str, listen: str) -> frozenset[str]:

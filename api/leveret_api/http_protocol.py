@@ -1,8 +1,8 @@
 """HTTP connections with deadlines for their clients, and with room for new ones whatever the old ones do.
 
-uvicorn waits for the head and the body of a request for ever, and answers 503 to everybody while too many connections are open.
-Here a client has to send its request in time, and when the last places are taken, connections give way whose client is awaited:
-first those that have not sent a whole request, then idle ones, those that wait longest first.
+uvicorn waits for the head and the body of a request for ever, and answers 503 to all clients while too many connections are
+open. Here a client has to send its request in time, and when the last places are taken, a connection is closed whose client is
+awaited: first those that have not sent a whole request, then idle ones, those that wait longest first.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Waiting:
         self._cut = 0
         self._told = -_TELL
 
-    def give_way(self) -> None:
+    def make_room(self) -> None:
         """Cut off the connection that can best be done without."""
         for waiting in (self.unfinished, self.idle):
             if first := next(iter(waiting), None):
@@ -79,7 +79,7 @@ class TimedProtocol(H11Protocol):
         """A client has come."""
         super().connection_made(transport)
         if len(self.connections) >= self._waiting.most:
-            self._waiting.give_way()
+            self._waiting.make_room()
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

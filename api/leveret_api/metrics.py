@@ -31,8 +31,8 @@ class Metrics:
         self._leads = self._gauge("leveret_dispatcher_is_leader", "Whether this process holds the term.")
         self._up = self._gauge("leveret_service_up", "Whether a service answers.", ("service",))
         self._occurrences = self._gauge("leveret_occurrences", "Live occurrences, by state.", ("state",))
-        self._dead_letters = self._gauge("leveret_dead_letters", "Occurrences that failed for good and nobody has dealt with.")
-        self._dead_events = self._gauge("leveret_dead_events", "What workers sent and nobody could apply.")
+        self._dead_letters = self._gauge("leveret_dead_letters", "Occurrences that failed for good, not requeued or discarded.")
+        self._dead_events = self._gauge("leveret_dead_events", "Events of workers that could not be applied.")
         # A gauge, since its numbers are counted elsewhere.
         self._quarantined = self._gauge("leveret_dead_events_total", "The same, as this process met it.", ("reason_kind",))
         self._jobs = self._gauge("leveret_jobs", "Jobs, paused or not.", ("paused",))
@@ -42,7 +42,7 @@ class Metrics:
         self._epoch = self._gauge("leveret_dispatcher_epoch", "Number of the current term.")
         self._lag = self._gauge("leveret_dispatcher_lag_seconds", "By how much the job that is longest due is late.")
         self._ownerless = self._gauge(
-            "leveret_ownerless_occurrences", "What is not over and had nobody who is responsible for it at the last look."
+            "leveret_ownerless_occurrences", "What is not over and had nothing that is responsible for it at the last look."
         )
         # A gauge, since every replica tells the same number, which outlives them all.
         self._set_back = self._gauge("leveret_clock_set_back_total", "How often the clock of Postgres was set back.")

@@ -15,9 +15,9 @@ TAGS = [
     {"name": "jobs", "description": "What to run, and when."},
     {"name": "schedules", "description": "When a trigger would be due."},
     {"name": "occurrences", "description": "Planned runs: what became of them, and what to do about them."},
-    {"name": "backfills", "description": "Fire times of the past that run because somebody asked for them."},
-    {"name": "dead letters", "description": "Occurrences that failed for good and wait for somebody to deal with them."},
-    {"name": "dead events", "description": "What workers sent and nobody could apply."},
+    {"name": "backfills", "description": "Fire times of the past that run on request."},
+    {"name": "dead letters", "description": "Occurrences that failed for good, until they are requeued or discarded."},
+    {"name": "dead events", "description": "Events of workers that could not be applied."},
     {"name": "rate limits", "description": "How many occurrences of a type start within a time."},
     {"name": "system", "description": "Workers, the dispatcher, health."},
 ]

@@ -24,7 +24,7 @@ MAX_CHECKING = 10.0
 async def check_definition(services: Services, definition: JobDefinition) -> None:
     """Refuse a job whose payload no live handler of its type takes.
 
-    An empty payload of a job that only runs by hand passes: whoever triggers it brings one.
+    An empty payload of a job that only runs by hand passes: each trigger brings one.
 
     Raises:
         InvalidInput: names the fields.

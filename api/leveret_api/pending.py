@@ -22,7 +22,7 @@ class Pending:
         """Watched occurrences that have new log records."""
 
     def add(self, hint: Hint, watched: Counter[int]) -> None:
-        """Take a hint in. `watched` holds the occurrences whose logs somebody watches."""
+        """Take a hint in. `watched` holds the occurrences whose logs a client watches."""
         everything = hint.topic == "resync"
         if everything or hint.topic == "jobs":
             self._jobs.update(hint.ids)
@@ -46,7 +46,7 @@ class Pending:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to tell anybody."""
+        """Whether there is nothing to tell clients."""
         return not self.anything_changed and not self.logs
 
     def body(self) -> dict[str, Any]:

@@ -56,7 +56,7 @@ async def serve(app: ASGIApp, host: str, port: int, *, ready: Callable[[str], No
                 ws_max_size=MAX_WEBSOCKET_MESSAGE,
                 timeout_graceful_shutdown=GRACE,
                 timeout_keep_alive=KEEP_ALIVE,
-                # Never reached: connections give way before.
+                # Never reached: connections are closed before.
                 limit_concurrency=most + 1,
                 lifespan="on",
                 log_config=None,

@@ -76,7 +76,7 @@ class Status:
         return states, dispatch or Dispatch(state="unknown", last_progress_seconds=None)
 
     async def _dispatch(self) -> Dispatch | None:
-        """Whether anybody dispatches; None when Postgres does not answer."""
+        """Whether a process dispatches; None when Postgres does not answer."""
         try:
             async with asyncio.timeout(_PING_TIMEOUT):
                 progress = await seconds_since_progress(self._services.database)

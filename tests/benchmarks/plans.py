@@ -127,7 +127,7 @@ async def looks(connection: asyncpg.Connection[asyncpg.Record], worker: uuid.UUI
         Look("When the next job is due", "schedule/next_due", []),
         Look("What an idle dispatcher asks every five seconds", "term/look", []),
         Look("What the publisher has to know", "dispatch/to_publish", []),
-        Look("Dispatch messages of one type that nobody was told about", "dispatch/take_unpublished", ["type.3", 500, 60.0]),
+        Look("Dispatch messages of one type that no worker was told of", "dispatch/take_unpublished", ["type.3", 500, 60.0]),
         Look("A hundred claims", "attempts/claim", [[worker] * 100, pending, one, types]),
         Look("Locks for a hundred ends", "slots/lock_jobs", [running, []]),
         Look(

@@ -28,7 +28,7 @@ async def list_dead_events(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DeadEventPage:
-    """List what workers sent and nobody could apply, newest first."""
+    """List events of workers that could not be applied, newest first."""
     page = await quarantine.list_dead_events(
         services.database, worker=worker, occurrence=occurrence, below=decode_cursor(cursor), limit=limit
     )

@@ -148,7 +148,7 @@ async def read_log_file(
 async def cancel_occurrence(
     occurrence_id: OccurrenceId, services: ServicesDep, body: CancelRequest | None = None
 ) -> Occurrence:
-    """Cancel an occurrence: at once while nobody runs it, otherwise as soon as its worker has stopped it."""
+    """Cancel an occurrence: at once while no worker runs it, otherwise as soon as its worker has stopped it."""
     reason = (body and body.reason) or "cancelled by request"
     cancellation = await commands.cancel_occurrence(services.database, occurrence_id, reason=reason, actor=ACTOR)
     if cancellation.tell is not None:

@@ -1,4 +1,4 @@
-"""Backfills: fire times of the past that run because somebody asked for them."""
+"""Backfills: fire times of the past that run on request."""
 
 from __future__ import annotations
 

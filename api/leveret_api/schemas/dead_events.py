@@ -1,4 +1,4 @@
-"""Dead events: what workers sent and nobody could apply."""
+"""Dead events: events of workers that could not be applied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters: occurrences that failed for good, until somebody requeues or discards them."""
+"""Dead letters: occurrences that failed for good, until they are requeued or discarded."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class DeadLetterRequeue(_Chosen):
     )
     queue: bool = Field(
         default=False,
-        description="What a job with the policy `skip` takes no more of just now waits in line, and runs one after the other.",
+        description="What a job with the policy `skip` takes no more of just now waits in its concurrency queue.",
     )
 
 

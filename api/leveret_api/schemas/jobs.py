@@ -67,9 +67,11 @@ DisableAfter = Annotated[
     Field(ge=1, le=1_000_000, description="Occurrences that fail for good in a row until the job is paused; null means never."),
 ]
 MaxConcurrent = Annotated[int, Field(ge=1, le=10_000)]
-MaxWaiting = Annotated[int, Field(ge=1, le=100_000, description="Length of the line for `queue`; what comes later is skipped.")]
+MaxWaiting = Annotated[
+    int, Field(ge=1, le=100_000, description="Length of the concurrency queue; what comes later is skipped.")
+]
 CatchUp = Annotated[
-    Literal["latest", "all", "none"], Field(description="Which ticks run that were missed while nobody dispatched.")
+    Literal["latest", "all", "none"], Field(description="Which ticks run that were missed while no dispatcher was at work.")
 ]
 CatchUpWindow = Annotated[float, Field(ge=0, le=MAX_CATCH_UP_WINDOW, description="Seconds back that `catch_up` looks.")]
 Timeout = Annotated[

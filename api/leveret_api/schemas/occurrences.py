@@ -74,7 +74,7 @@ class Occurrence(BaseModel):
     scheduled_for: datetime
     state: State
     reason: str | None
-    blocker_id: int | None = Field(description="The occurrence this one gave way to, or waits for.")
+    blocker_id: int | None = Field(description="The occurrence that skipped or replaced this one, or that it waits for.")
     missed_count: int | None = Field(description="For `missed`: how many ticks this record stands for.")
     missed_until: datetime | None
     attempt: int
@@ -93,7 +93,7 @@ class Occurrence(BaseModel):
     priority: int
     backfill_id: int | None = Field(description="The backfill it belongs to.")
     resolution: Literal["requeued", "discarded"] | None = Field(
-        description="What somebody did about one that failed for good; null while it is a dead letter."
+        description="What was done about one that failed for good; null while it is a dead letter."
     )
     error: ErrorSummary | None = Field(description="Of the last attempt that failed.")
 

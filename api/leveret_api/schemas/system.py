@@ -86,7 +86,7 @@ class WorkerList(BaseModel):
 
 
 class OwnerlessExample(BaseModel):
-    """An occurrence or a backfill that is not over, and that nobody is responsible for."""
+    """An occurrence or a backfill that is not over, and that nothing is responsible for."""
 
     kind: str = Field(description="The rule that found it.", examples=["worker"])
     id: int = Field(description="Of the occurrence; of the backfill where `kind` is `backfill`.")
@@ -96,7 +96,7 @@ class OwnerlessExample(BaseModel):
 
 
 class Dispatcher(BaseModel):
-    """Who holds the term, if anybody, and what the holder found when it looked after things."""
+    """Which process holds the term, if one does, and what the holder found when it looked after things."""
 
     holder: UUID | None
     holder_name: str
@@ -105,7 +105,7 @@ class Dispatcher(BaseModel):
     since_seconds: float | None
     lag_seconds: float = Field(description="By how much the job that is longest due is late.")
     ownerless: int = Field(
-        description="What is not over and had nobody who is responsible for it when the holder of the term looked last."
+        description="What is not over and had nothing that is responsible for it when the holder of the term looked last."
         " It looks once a minute, and mends what it can. Should be 0."
     )
     ownerless_examples: list[OwnerlessExample] = Field(description="Ten of these, at most.")
@@ -186,10 +186,10 @@ class Dispatch(BaseModel):
     """Whether due runs are dispatched, by whatever process holds the term."""
 
     state: Literal["ok", "stalled", "unknown"] = Field(
-        description="`stalled`: nobody has dispatched for longer than a new holder needs to begin, whoever holds the term."
+        description="`stalled`: no process has dispatched for longer than a new holder of the term needs to begin."
     )
     last_progress_seconds: float | None = Field(
-        description="Seconds since the holder last had done what was to be done; null if nobody ever has, or it is unknown."
+        description="Seconds since the holder last had done what was to be done; null if none ever has, or it is unknown."
     )
 
 

@@ -68,7 +68,7 @@ class OnceTrigger(_Kind):
 
 
 class ManualTrigger(_Kind):
-    """Never due by itself: somebody triggers the job."""
+    """Never due by itself: a user or a program triggers the job."""
 
     kind: Literal["manual"]
 
