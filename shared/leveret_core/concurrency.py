@@ -175,12 +175,9 @@ def effects(new: Sequence[New[Queue]], decisions: Sequence[Decision], ids: Seque
         ids: of each; None for one that was not created, as there was one for its time already.
     """
     found = Effects[Queue]()
-    among: dict[tuple[Queue, Among], int] = {}
-    for each, decision, id_ in zip(new, decisions, ids, strict=True):
-        if id_ is not None:
-            among[each.queue, Among.LAST] = id_
-            if decision.slot is not None:
-                among.setdefault((each.queue, Among.FIRST), id_)
+    # Most batches have none that is blocked by another of the batch.
+    some_among = any(isinstance(decision.blocker, Among) for decision in decisions)
+    among = _among(new, decisions, ids) if some_among else {}
     for each, decision, id_ in zip(new, decisions, ids, strict=True):
         if id_ is None:
             continue
@@ -188,8 +185,21 @@ def effects(new: Sequence[New[Queue]], decisions: Sequence[Decision], ids: Seque
             found.slots.append((each.queue, decision.slot, id_))
         elif isinstance(decision.blocker, Among) and (blocker := among.get((each.queue, decision.blocker))) is not None:
             found.blockers.append((id_, blocker))
-        found.replaced.extend((old, id_) for old in decision.replaces)
+        if decision.replaces:
+            found.replaced.extend((old, id_) for old in decision.replaces)
     return found
+
+
+def _among(
+    new: Sequence[New[Queue]], decisions: Sequence[Decision], ids: Sequence[int | None]
+) -> dict[tuple[Queue, Among], int]:
+    among: dict[tuple[Queue, Among], int] = {}
+    for each, decision, id_ in zip(new, decisions, ids, strict=True):
+        if id_ is not None:
+            among[each.queue, Among.LAST] = id_
+            if decision.slot is not None:
+                among.setdefault((each.queue, Among.FIRST), id_)
+    return among
 
 
 _BEGINS = Decision(State.PENDING)
