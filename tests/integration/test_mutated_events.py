@@ -42,14 +42,18 @@ def event(kind: str, occurrence: int = 1, token: str = TOKEN, **fields: Any) -> 
     return {"kind": kind, "occurrence": occurrence, "attempt": 1, "token": token, "seq": 1, **fields}
 
 
+def whose(answer: Answer | None) -> tuple[int, str]:
+    return (answer.occurrence, answer.token) if answer is not None else (1, TOKEN)
+
+
 def end(answer: Answer | None = None, outcome: str = "succeeded", **fields: Any) -> dict[str, Any]:
-    whose = (answer.occurrence, answer.token) if answer is not None else ()
-    return event("finished", *whose, outcome=outcome, duration=0.1, result={"ok": [1, "b"]}, **fields)
+    occurrence, token = whose(answer)
+    return event("finished", occurrence, token, outcome=outcome, duration=0.1, result={"ok": [1, "b"]}, **fields)
 
 
 def record(answer: Answer | None = None) -> dict[str, Any]:
-    whose = (answer.occurrence, answer.token) if answer is not None else ()
-    return event("log", *whose, at="2026-11-22T06:00:00Z", level="info", message="hello", fields={"n": 1})
+    occurrence, token = whose(answer)
+    return event("log", occurrence, token, at="2026-11-22T06:00:00Z", level="info", message="hello", fields={"n": 1})
 
 
 ERROR = {"type": "ValueError", "message": "boom", "traceback": "Traceback"}

@@ -52,8 +52,10 @@ TEXTS = [
     b"null",
     b",",
 ]
-HEADERS = ["Idempotency-Key", "If-Match", "Last-Event-ID", "Accept", "Accept-Encoding", "Content-Type", "Content-Length"]
-HEADERS += ["Expect", "Origin", "Sec-Fetch-Site", "X-Forwarded-Host", "X-Forwarded-For", "Range", "If-None-Match", "Cookie"]
+HEADERS = [
+    *("Idempotency-Key", "If-Match", "Last-Event-ID", "Accept", "Accept-Encoding", "Content-Type", "Content-Length"),
+    *("Expect", "Origin", "Sec-Fetch-Site", "X-Forwarded-Host", "X-Forwarded-For", "Range", "If-None-Match", "Cookie"),
+]
 
 
 @dataclass

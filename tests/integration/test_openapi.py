@@ -64,14 +64,14 @@ async def check(api: Api, case: Case, *, good: bool) -> None:
                 assert [field for field in told if not BEYOND.fullmatch(field)] == [], told
 
 
-@SCHEMA.parametrize()
+@SCHEMA.parametrize()  # pyright: ignore[reportUntypedFunctionDecorator]  (schemathesis leaves it untyped)
 @settings(
     max_examples=100 if EXHAUSTIVE else 3,
     derandomize=True,
     deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=tuple(HealthCheck),  # pyright: ignore[reportArgumentType]  (its metaclass hides the type)
 )
 async def test_an_operation_does_what_the_document_says(api: Api, case: Case) -> None:
     good = case.meta is not None and case.meta.generation.mode.is_positive
