@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from leveret_core.messages import JobError
+from leveret_core.store.commands.occurrences import cancel_occurrence, trigger_job
 from leveret_core.store.database import Database
 from leveret_core.store.jobs.changes import resume_job
-from leveret_core.store.occurrences.commands import cancel_occurrence, trigger_job
 from support.control import LONG_AGO, Control, finished
 from support.eventually import eventually
 

@@ -15,10 +15,10 @@ from leveret_core.errors import Conflict
 from leveret_core.messages import Answer
 from leveret_core.states import State
 from leveret_core.store.backfills.commands import Wanted, cancel_backfill, get_backfill, start_backfill
+from leveret_core.store.commands.occurrences import cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.store.database import Database
 from leveret_core.store.dead_letters.commands import DeadLetterFilter, requeue_dead_letters
 from leveret_core.store.jobs.changes import edit_job
-from leveret_core.store.occurrences.commands import cancel_occurrence, requeue_occurrence, trigger_job
 from support.control import LONG_AGO, Control, finished
 
 FIRST = datetime(2026, 2, 1, tzinfo=UTC)

@@ -12,9 +12,9 @@ from leveret_core.errors import Conflict, InvalidInput, NotFound, TermOver
 from leveret_core.messages import JobError
 from leveret_core.store.backfills import commands as backfills
 from leveret_core.store.backfills.commands import Wanted, cancel_backfill, get_backfill, start_backfill
+from leveret_core.store.commands.occurrences import cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.store.database import Database
 from leveret_core.store.jobs.changes import delete_job, edit_job, pause_job
-from leveret_core.store.occurrences.commands import cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.triggers import Cron, Interval, encode
 from leveret_dispatcher.schedule.backfiller import Backfiller
 from leveret_dispatcher.upkeep.pruner import Pruner

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from leveret_core.messages import Answer
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.commands import trigger_job
 from support.control import Control
 
 

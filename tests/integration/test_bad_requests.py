@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from leveret_core.messages import Alive, Finished, Heartbeat, Hello, Request
+from leveret_core.store.commands.occurrences import cancel_occurrence, trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.commands import cancel_occurrence, trigger_job
 from support.claims_door import ClaimsDoor, claims_door
 from support.control import Control
 

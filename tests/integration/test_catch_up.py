@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from leveret_core.planning import MAX_TICKS
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database
 from leveret_core.store.jobs.changes import pause_job, resume_job
-from leveret_core.store.occurrences.commands import trigger_job
 from leveret_dispatcher.leadership.term import Term
 from leveret_dispatcher.schedule.scheduler import HELD_BACK_PAUSE, Scheduler
 from support.control import LONG_AGO, Control, finished

@@ -28,9 +28,9 @@ from leveret_core.messages import (
     Unknown,
 )
 from leveret_core.states import TRANSITIONS, State
+from leveret_core.store.commands.occurrences import cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.store.database import Database
 from leveret_core.store.jobs import changes as job_changes
-from leveret_core.store.occurrences.commands import cancel_occurrence, requeue_occurrence, trigger_job
 from support.control import Control, finished
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from leveret_core.messages import Heartbeat
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database
 from leveret_core.store.key_limits.limits import KeyLimit, put_key_limit
-from leveret_core.store.occurrences.commands import trigger_job
 from leveret_core.store.planned.runs import Wanted, schedule_runs
 from leveret_core.store.rate_limits.limits import RateLimit, put_rate_limit
 from leveret_core.store.term.fence import NAME

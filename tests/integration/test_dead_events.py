@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from leveret_core.messages import Unreadable
-from leveret_core.store.occurrences.commands import trigger_job
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_dispatcher.upkeep import pruner
 from leveret_dispatcher.upkeep.pruner import Pruner
 from support.api import Api, listening, running_api

@@ -12,8 +12,8 @@ from leveret_core.broker.base import Published
 from leveret_core.concurrency import Limits
 from leveret_core.errors import TermOver
 from leveret_core.states import State
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.commands import trigger_job
 from leveret_core.store.occurrences.creation import Planned, create
 from leveret_core.store.slots.load import load_queue_of_each
 from leveret_dispatcher.upkeep.pruner import Pruner

@@ -43,7 +43,7 @@ NOT_PLAYED = {
     "imports/lock_source": "the same",
     "imports/mark": "the same",
     "imports/same": "the same",
-    "occurrences/state_of": "of an answer that is refused",
+    "commands/state_of": "of an answer that is refused",
 }
 """Statements that write, or belong to something that writes, and that no scene sends."""
 ONLY_READ = (

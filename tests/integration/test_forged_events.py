@@ -12,8 +12,8 @@ import pytest
 
 from leveret_core import messages
 from leveret_core.messages import Answer, Ask, Checkpoint, Claim, Claimed, Event, Finished, Log, Progress
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.commands import trigger_job
 from support.control import Control, finished
 
 Outcome = Literal["succeeded", "failed", "timed_out", "cancelled", "released", "skipped", "snoozed"]

@@ -12,10 +12,10 @@ import pytest
 from leveret_core.messages import HandlerInfo, Hello
 from leveret_core.store.backfills.commands import Wanted as WantedBackfill
 from leveret_core.store.backfills.commands import start_backfill
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database
 from leveret_core.store.key_limits.limits import KeyLimit, put_key_limit
 from leveret_core.store.liveness.ownerless import Place, find_ownerless
-from leveret_core.store.occurrences.commands import trigger_job
 from leveret_core.store.planned.runs import Wanted, schedule_runs
 from leveret_dispatcher.upkeep.pruner import Pruner
 from support.api import running_api

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from leveret_core.messages import Ask, Claim
+from leveret_core.store.commands import occurrences as commands
 from leveret_core.store.database import Database
 from leveret_core.store.errors import is_unavailable
-from leveret_core.store.occurrences import commands
 from support.control import LONG_AGO, Control, finished
 from support.proxy import Direction, Proxy
 

@@ -11,8 +11,8 @@ import pytest
 
 from leveret_core.broker.base import Backlog
 from leveret_core.messages import Answer, Ask, Heartbeat
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.commands import trigger_job
 from leveret_dispatcher.ends.progress_report import ProgressReport
 from leveret_dispatcher.upkeep.reconciler import Reconciler
 from support.control import Control, finished

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from leveret_core.messages import Answer
 from leveret_core.messages.codec import BadMessage
 from leveret_core.messages.event_batch import read_events
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.commands import trigger_job
 from support.control import Control
 from support.mutations import mutated
 

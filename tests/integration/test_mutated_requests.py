@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.commands import trigger_job
 from support.claims_door import claims_door
 from support.control import Control
 from support.mutations import mutated

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from leveret_core.messages import Answer, Ask, Checkpoint, Claim, Claimed, JobError, Progress
+from leveret_core.store.commands.occurrences import cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.commands import cancel_occurrence, requeue_occurrence, trigger_job
 from support.control import Control, finished
 
 

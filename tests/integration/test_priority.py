@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
+from leveret_core.store.commands.occurrences import cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.commands import cancel_occurrence, requeue_occurrence, trigger_job
 from support.control import LONG_AGO, Control, finished
 
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from leveret_core.hints import MAX_IDS, Hint
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database, sql
-from leveret_core.store.occurrences.commands import trigger_job
 from leveret_dispatcher.dispatch.publisher import Publisher
 from support.control import Control
 

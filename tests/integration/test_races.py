@@ -19,9 +19,9 @@ from leveret_core import messages
 from leveret_core.errors import NotFound
 from leveret_core.messages import Ask, Claim, Claimed
 from leveret_core.states import State
+from leveret_core.store.commands.occurrences import Cancellation, cancel_occurrence, trigger_job
 from leveret_core.store.database import Database, sql
 from leveret_core.store.jobs import changes as job_changes
-from leveret_core.store.occurrences.commands import Cancellation, cancel_occurrence, trigger_job
 from leveret_core.store.slots.release import release
 from leveret_dispatcher.claims.claim_desk import ClaimDesk
 from leveret_dispatcher.ends.ingestor import Ingestor

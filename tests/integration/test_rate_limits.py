@@ -10,8 +10,8 @@ import pytest
 
 from leveret_core.broker.base import Published
 from leveret_core.hints import Hint
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.commands import trigger_job
 from leveret_core.store.rate_limits.limits import RateLimit, delete_rate_limit, put_rate_limit
 from leveret_dispatcher.dispatch.publisher import Publisher
 from support.api import Api, running_api

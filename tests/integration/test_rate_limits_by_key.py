@@ -13,9 +13,9 @@ import pytest
 
 from leveret_core.broker.base import Published
 from leveret_core.hints import Hint
+from leveret_core.store.commands.occurrences import cancel_occurrence, trigger_job
 from leveret_core.store.database import Database
 from leveret_core.store.key_limits.limits import KeyLimit, delete_key_limit, put_key_limit
-from leveret_core.store.occurrences.commands import cancel_occurrence, trigger_job
 from leveret_core.store.rate_limits.limits import RateLimit, put_rate_limit
 from leveret_dispatcher.dispatch.publisher import Publisher
 from leveret_dispatcher.upkeep.pruner import Pruner

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from leveret_core.messages import Answer
+from leveret_core.store.commands.occurrences import cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.commands import Triggered, cancel_occurrence, requeue_occurrence, trigger_job
+from leveret_core.store.occurrences.creation import Triggered
 from leveret_dispatcher.upkeep.pruner import Pruner
 from support.control import LONG_AGO, Control, finished
 from support.eventually import eventually

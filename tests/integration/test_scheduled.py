@@ -12,9 +12,10 @@ import pytest
 
 from leveret_core.errors import Conflict, InvalidInput, TermOver
 from leveret_core.states import State
+from leveret_core.store.commands.occurrences import cancel_occurrence, requeue_occurrence, trigger_job
 from leveret_core.store.database import Database
 from leveret_core.store.jobs.changes import delete_job, edit_job, pause_job
-from leveret_core.store.occurrences.commands import Triggered, cancel_occurrence, requeue_occurrence, trigger_job
+from leveret_core.store.occurrences.creation import Triggered
 from leveret_core.store.planned.runs import Wanted, schedule_runs
 from leveret_dispatcher.schedule.admitter import Admitter
 from support.control import LONG_AGO, Control, finished

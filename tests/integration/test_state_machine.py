@@ -27,10 +27,10 @@ from leveret_core.errors import Conflict, TermOver
 from leveret_core.job_definition import JobDefinition
 from leveret_core.messages import Ask, Claim, DispatchMessage, Event, Finished, Goodbye, Heartbeat, Log, Progress
 from leveret_core.retry import RetryPolicy
+from leveret_core.store.commands import occurrences as commands
 from leveret_core.store.database import Database
 from leveret_core.store.jobs import changes as job_changes
 from leveret_core.store.liveness.ownerless import CERTAIN
-from leveret_core.store.occurrences import commands
 from leveret_core.store.planned.runs import Wanted, schedule_runs
 from leveret_core.triggers import Interval
 from leveret_dispatcher.dispatch.publisher import Publisher

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from leveret_core.messages import Ask, Claim, Claimed
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Connection, Database, sql
-from leveret_core.store.occurrences.commands import trigger_job
 from support.control import Control
 from support.eventually import eventually
 

@@ -14,9 +14,9 @@ from leveret_core import messages
 from leveret_core.broker.base import EventMessage
 from leveret_core.broker.events_feed import Arrived, EventsFeed
 from leveret_core.messages import Answer, Event
+from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database
 from leveret_core.store.errors import is_unavailable
-from leveret_core.store.occurrences.commands import trigger_job
 from leveret_core.supervision import Steps
 from leveret_dispatcher.dispatcher import Dispatcher
 from leveret_dispatcher.leadership.term import Term, boottime

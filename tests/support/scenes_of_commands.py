@@ -11,10 +11,10 @@ from leveret_core.errors import Conflict, NotFound
 from leveret_core.job_definition import define
 from leveret_core.store.backfills.commands import Wanted as WantedBackfill
 from leveret_core.store.backfills.commands import cancel_backfill, start_backfill
+from leveret_core.store.commands.occurrences import cancel_occurrence, trigger_job
 from leveret_core.store.dead_letters.commands import DeadLetterFilter, discard_dead_letters, requeue_dead_letters
 from leveret_core.store.jobs.changes import create_job, delete_job, edit_job, pause_job, put_job, resume_job
 from leveret_core.store.key_limits.limits import KeyLimit, delete_key_limit, put_key_limit
-from leveret_core.store.occurrences.commands import cancel_occurrence, trigger_job
 from leveret_core.store.planned.runs import Wanted, schedule_runs
 from leveret_core.store.rate_limits.limits import RateLimit, delete_rate_limit, put_rate_limit
 from leveret_core.store.workers.drain import drain_worker

@@ -12,9 +12,9 @@ from typing import Any
 from leveret_core.errors import Conflict, NotFound
 from leveret_core.job_definition import define
 from leveret_core.messages import Answer, DispatchMessage, JobError
+from leveret_core.store.commands import occurrences as commands
 from leveret_core.store.database import Database
 from leveret_core.store.jobs import changes as job_changes
-from leveret_core.store.occurrences import commands
 from leveret_core.store.planned.runs import Wanted, schedule_runs
 from leveret_dispatcher.schedule.admitter import Admitter
 from leveret_dispatcher.upkeep.reaper import Reaper

@@ -31,10 +31,10 @@ from leveret_core.errors import Conflict, InvalidInput
 from leveret_core.hints import Hint
 from leveret_core.payload import encode_payload
 from leveret_core.store.clock.now import read_clock
+from leveret_core.store.commands import occurrences as commands
 from leveret_core.store.jobs import changes as job_changes
 from leveret_core.store.jobs.changes import Change, VersionMismatch
 from leveret_core.store.jobs.refs import resolve_job
-from leveret_core.store.occurrences import commands
 from leveret_core.store.planned.runs import schedule_runs
 from leveret_core.store.reads import jobs as job_reads
 from leveret_core.store.reads import occurrences as occurrence_reads

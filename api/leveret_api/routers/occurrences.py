@@ -41,8 +41,8 @@ from leveret_api.services import ServicesDep
 from leveret_api.waiting import waits_for
 from leveret_core.patterns import check_pattern
 from leveret_core.states import State
+from leveret_core.store.commands import occurrences as commands
 from leveret_core.store.jobs.refs import job_ref, resolve_job
-from leveret_core.store.occurrences import commands
 from leveret_core.store.reads import occurrences as occurrence_reads
 from leveret_core.store.reads.occurrence_rows import OccurrenceRow
 from leveret_core.store.reads.occurrences import OccurrenceFilter

@@ -12,8 +12,8 @@ import asyncpg
 
 from leveret_core.errors import InvalidInput, LeveretError, NotFound
 from leveret_core.states import State
+from leveret_core.store.commands.occurrences import requeue_in
 from leveret_core.store.database import Database
-from leveret_core.store.occurrences.commands import requeue_in
 from leveret_core.store.reads.occurrence_rows import OccurrenceRow
 from leveret_core.store.reads.pages import SCAN_TIME, pattern_of
 from leveret_core.store.rows import typed

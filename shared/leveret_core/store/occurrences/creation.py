@@ -62,6 +62,18 @@ class Created:
     replaced: tuple[Replaced, ...] = ()
 
 
+@dataclass(frozen=True)
+class Triggered:
+    """The occurrence that a trigger or requeue made, or found by its idempotency key (`created` is then false).
+
+    `replaced` are the older ones that end for it; the caller tells their workers.
+    """
+
+    occurrence_id: int
+    created: bool
+    replaced: tuple[Replaced, ...] = ()
+
+
 async def create(
     connection: Connection, planned: Sequence[Planned], loads: Mapping[int, QueueLoad], epoch: int | None = None
 ) -> list[Created]:

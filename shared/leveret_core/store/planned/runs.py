@@ -11,7 +11,7 @@ import msgspec
 from leveret_core.errors import Conflict, InvalidInput, Problem
 from leveret_core.store.database import Connection, Database, columns, sql
 from leveret_core.store.jobs.refs import JobRef
-from leveret_core.store.occurrences.commands import Triggered
+from leveret_core.store.occurrences.creation import Triggered
 
 MAX_RUNS = 1_000
 """Runs that one call plans, at most."""

@@ -13,7 +13,7 @@ from leveret_core.concurrency import Limits
 from leveret_core.errors import Conflict, NotFound
 from leveret_core.states import FINAL, State
 from leveret_core.store.database import Connection, Database, sql
-from leveret_core.store.occurrences.creation import Created, Planned, create
+from leveret_core.store.occurrences.creation import Created, Planned, Triggered, create
 from leveret_core.store.planned.admission import admit_due_of
 from leveret_core.store.slots.decisions import Replaced
 from leveret_core.store.slots.load import load_queue_of_each
@@ -21,18 +21,6 @@ from leveret_core.store.slots.release import release
 
 _NOW = datetime.min.replace(tzinfo=UTC)
 """Stands for the moment of creation, which Postgres's clock tells."""
-
-
-@dataclass(frozen=True)
-class Triggered:
-    """The occurrence that a trigger or requeue made, or found by its idempotency key (`created` is then false).
-
-    `replaced` are the older ones that end for it; the caller tells their workers.
-    """
-
-    occurrence_id: int
-    created: bool
-    replaced: tuple[Replaced, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +63,7 @@ async def trigger_job(
     async with db.transaction() as connection:
         limits = await _lock_job(connection, job_id, payload)
         if idempotency_key is not None:
-            known = await connection.fetchval(sql("occurrences/by_idempotency_key"), job_id, idempotency_key)
+            known = await connection.fetchval(sql("commands/by_idempotency_key"), job_id, idempotency_key)
             if known is not None:
                 return Triggered(known, created=False)
         made = await _create_now(
@@ -122,7 +110,7 @@ async def requeue_in(
         edit: the new payload, made of the old one; both are JSON objects.
         queue: where its job's policy is `skip` and its slots are taken, it waits in the queue instead of being skipped.
     """
-    old = await connection.fetchrow(sql("occurrences/for_requeue"), occurrence_id)
+    old = await connection.fetchrow(sql("commands/for_requeue"), occurrence_id)
     if old is None:
         raise NotFound(f"there is no occurrence {occurrence_id}")
     if State(old["state"]) not in FINAL:
@@ -171,9 +159,9 @@ async def cancel_occurrence(db: Database, occurrence_id: int, *, reason: str, ac
             raise NotFound(f"there is no occurrence {occurrence_id}")
         # Jobs before occurrences, as everywhere, so that no two transactions wait for each other.
         await connection.fetchrow(sql("occurrences/lock_job"), job_id, None)
-        row = await connection.fetchrow(sql("occurrences/cancel"), occurrence_id, reason)
+        row = await connection.fetchrow(sql("commands/cancel"), occurrence_id, reason)
         if row is None:
-            row = await connection.fetchrow(sql("occurrences/state_of"), occurrence_id)
+            row = await connection.fetchrow(sql("commands/state_of"), occurrence_id)
             assert row is not None
             if State(row["state"]) is not State.CANCELLING:
                 raise Conflict(f"occurrence {occurrence_id} is already {row['state']}; it is too late to cancel it")
@@ -203,14 +191,14 @@ async def _create_now(connection: Connection, planned: Planned, limits: Limits) 
     tries = 0
     while True:
         # Another occurrence may stand on the same microsecond.
-        now = await connection.fetchval(sql("occurrences/now"), tries)
+        now = await connection.fetchval(sql("commands/now"), tries)
         loads = await load_queue_of_each(connection, {planned.job_id: limits})
         created = await create(connection, [replace(planned, scheduled_for=now)], loads)
         if created:
             return replace(created[0], replaced=(*replaced, *created[0].replaced))
         if planned.idempotency_key is not None:
             # Runs are also planned by transactions that do not take the job's lock.
-            known = await connection.fetchval(sql("occurrences/by_idempotency_key"), planned.job_id, planned.idempotency_key)
+            known = await connection.fetchval(sql("commands/by_idempotency_key"), planned.job_id, planned.idempotency_key)
             if known is not None:
                 return int(known)
         tries += 1
@@ -220,4 +208,4 @@ async def _audit(
     connection: Connection, actor: str, action: str, job_id: int, occurrence_id: int, detail: dict[str, object]
 ) -> None:
     body = msgspec.json.encode(detail).decode()
-    await connection.execute(sql("occurrences/audit"), actor, action, job_id, occurrence_id, body)
+    await connection.execute(sql("commands/audit"), actor, action, job_id, occurrence_id, body)
