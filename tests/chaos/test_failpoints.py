@@ -108,7 +108,7 @@ async def test_a_leader_whose_event_loop_hangs_is_ended_by_its_watchdog(cluster:
     await the_history_is_whole(cluster)
 
 
-async def test_an_error_between_commit_and_publish_costs_no_more_than_the_ring_timeout(cluster: Cluster) -> None:
+async def test_an_error_between_commit_and_publish_costs_no_more_than_the_answer_timeout(cluster: Cluster) -> None:
     first = await armed(cluster, "after_create_commit=raise@3")
     await ten_jobs_a_second(cluster)
     await eventually(lambda: "FailpointError" in first.process.output(), timeout=15)

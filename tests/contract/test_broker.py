@@ -46,7 +46,7 @@ def dispatch(number: int, job_type: str = "sendemail.welcome") -> DispatchMessag
     return DispatchMessage(occurrence=number + 1, attempt=1, type=job_type)
 
 
-def bells(numbers: Sequence[int], job_type: str = "sendemail.welcome") -> list[DispatchMessage]:
+def dispatches(numbers: Sequence[int], job_type: str = "sendemail.welcome") -> list[DispatchMessage]:
     return [dispatch(number, job_type) for number in numbers]
 
 
@@ -136,7 +136,7 @@ async def test_a_queue_outlives_its_workers(brokers: Brokers) -> None:
     await worker.serve("sendemail.*", 10, Taken())
     await worker.stop()
 
-    assert await server.publish(bells([1, 2])) == [Published.CONFIRMED] * 2
+    assert await server.publish(dispatches([1, 2])) == [Published.CONFIRMED] * 2
 
     taken = Taken()
     await (await brokers.worker()).serve("sendemail.*", 10, taken)
@@ -158,8 +158,8 @@ async def test_dispatch_messages_come_in_the_order_of_publishing(brokers: Broker
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.*", 2000, taken)
 
-    await server.publish(bells(range(700)))
-    await server.publish(bells(range(700, 1000)))
+    await server.publish(dispatches(range(700)))
+    await server.publish(dispatches(range(700, 1000)))
 
     await taken.are(*range(1000))
 
@@ -167,7 +167,7 @@ async def test_dispatch_messages_come_in_the_order_of_publishing(brokers: Broker
 async def test_no_more_than_prefetch_are_unsettled_at_once(brokers: Brokers) -> None:
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.*", 3, taken)
-    await server.publish(bells(range(10)))
+    await server.publish(dispatches(range(10)))
     await taken.are(0, 1, 2)
 
     await taken[1].ack()
@@ -184,7 +184,7 @@ async def test_prefetch_is_counted_for_each_pattern_apart(brokers: Brokers) -> N
     await worker.serve("sendemail.*", 1, emails)
     await worker.serve("report", 2, reports)
 
-    await server.publish([*bells(range(3)), *bells(range(10, 13), "report")])
+    await server.publish([*dispatches(range(3)), *dispatches(range(10, 13), "report")])
 
     await emails.are(0)
     await reports.are(10, 11)
@@ -193,7 +193,7 @@ async def test_prefetch_is_counted_for_each_pattern_apart(brokers: Brokers) -> N
 async def test_a_requeued_dispatch_message_comes_again_before_later_ones(brokers: Brokers) -> None:
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.*", 1, taken)
-    await server.publish(bells([1, 2]))
+    await server.publish(dispatches([1, 2]))
     await taken.are(1)
 
     await taken[0].requeue()
@@ -206,7 +206,7 @@ async def test_a_requeued_dispatch_message_comes_again_before_later_ones(brokers
 async def test_what_a_stopped_worker_held_goes_first_to_the_next_in_the_old_order(brokers: Brokers) -> None:
     server, worker, held = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.*", 4, held)
-    await server.publish(bells(range(1, 8)))
+    await server.publish(dispatches(range(1, 8)))
     await held.are(1, 2, 3, 4)
     await held[1].ack()
     await eventually(lambda: len(held) == 5)
@@ -221,7 +221,7 @@ async def test_what_a_stopped_worker_held_goes_first_to_the_next_in_the_old_orde
 async def test_settling_twice_or_after_the_end_does_nothing(brokers: Brokers) -> None:
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.*", 2, taken)
-    await server.publish(bells([1, 2]))
+    await server.publish(dispatches([1, 2]))
     await taken.are(1, 2)
 
     await taken[0].ack()
@@ -242,7 +242,7 @@ async def test_settling_twice_or_after_the_end_does_nothing(brokers: Brokers) ->
 async def test_acks_before_the_end_are_not_lost_by_it(brokers: Brokers) -> None:
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.*", 300, taken)
-    await server.publish(bells(range(301)))
+    await server.publish(dispatches(range(301)))
     await eventually(lambda: len(taken) == 300)
 
     for delivery in reversed(taken[:300]):
@@ -259,7 +259,7 @@ async def test_workers_of_one_pattern_share_its_dispatch_messages(brokers: Broke
     await (await brokers.worker()).serve("sendemail.*", 5, first)
     await (await brokers.worker()).serve("sendemail.*", 5, second)
 
-    await server.publish(bells(range(10)))
+    await server.publish(dispatches(range(10)))
 
     await eventually(lambda: len(first) == len(second) == 5)
     assert sorted(first.numbers + second.numbers) == list(range(10))
@@ -268,11 +268,11 @@ async def test_workers_of_one_pattern_share_its_dispatch_messages(brokers: Broke
 async def test_a_paused_worker_gets_nothing_more_but_settles_what_it_has(brokers: Brokers) -> None:
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.*", 2, taken)
-    await server.publish(bells([1, 2]))
+    await server.publish(dispatches([1, 2]))
     await taken.are(1, 2)
 
     await worker.pause()
-    await server.publish(bells([3]))
+    await server.publish(dispatches([3]))
     await taken[0].ack()
     await taken[1].requeue()
 
@@ -286,13 +286,13 @@ async def test_a_pattern_that_is_held_leaves_its_dispatch_messages_to_others_unt
     server, worker, mails, reports, others = await brokers.server(), await brokers.worker(), Taken(), Taken(), Taken()
     await worker.serve("sendemail.*", 2, mails)
     await worker.serve("report.*", 2, reports)
-    await server.publish(bells([1]))
+    await server.publish(dispatches([1]))
     await mails.are(1)
 
     await worker.hold("sendemail.*")
     await worker.hold("sendemail.*")
     await mails[0].requeue()
-    await server.publish([*bells([2, 3]), dispatch(9, "report.daily")])
+    await server.publish([*dispatches([2, 3]), dispatch(9, "report.daily")])
     await reports.are(9)
     other = await brokers.worker()
     await other.serve("sendemail.*", 2, others)
@@ -302,13 +302,13 @@ async def test_a_pattern_that_is_held_leaves_its_dispatch_messages_to_others_unt
     await worker.resume("sendemail.*")
     await worker.resume("sendemail.*")
     await mails.are(1, 3)
-    await server.publish(bells([4]))
+    await server.publish(dispatches([4]))
     await mails.are(1, 3, 4)
     await worker.pause()
     await worker.resume("sendemail.*")
     await mails[1].ack()
     await mails[2].ack()
-    await server.publish(bells([5]))
+    await server.publish(dispatches([5]))
     await others[0].ack()
     await others.are(1, 2, 5)
     await mails.are(1, 3, 4)
@@ -332,7 +332,7 @@ async def test_several_publish_at_the_same_time(brokers: Brokers) -> None:
     server, worker, taken = await brokers.server(), await brokers.worker(), Taken()
     await worker.serve("sendemail.*", 10_000, taken)
 
-    batches = [[*bells(range(start, start + 600)), dispatch(9, "nobody")] for start in range(0, 3000, 600)]
+    batches = [[*dispatches(range(start, start + 600)), dispatch(9, "nobody")] for start in range(0, 3000, 600)]
     outcomes = await asyncio.gather(*(server.publish(batch) for batch in batches))
 
     assert all(each == [Published.CONFIRMED] * 600 + [Published.UNROUTABLE] for each in outcomes)
@@ -551,7 +551,7 @@ async def test_callbacks_of_a_worker_in_another_thread_come_on_its_own_loop(brok
     thread = threading.Thread(target=asyncio.run, args=(work(),))
     thread.start()
     assert await asyncio.to_thread(ready.wait, 10)
-    await server.publish(bells([1, 2]))
+    await server.publish(dispatches([1, 2]))
     await server.tell_workers(Drain(worker="w"))
     done.set()
     await asyncio.to_thread(thread.join)

@@ -171,7 +171,7 @@ class Load:
             batch = [dispatch(next(self._numbers)) for _ in range(200)]
             outcomes = await self._server.publish(batch)
             self.confirmed += [
-                bell.occurrence - 1 for bell, outcome in zip(batch, outcomes, strict=True) if outcome is Published.CONFIRMED
+                each.occurrence - 1 for each, outcome in zip(batch, outcomes, strict=True) if outcome is Published.CONFIRMED
             ]
 
 
@@ -490,7 +490,7 @@ OUT_OF_RANGE = [
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{}", b"[" * 100_000, b'{"occurrence":"1"}', b"null", *OUT_OF_RANGE])
-async def test_a_dispatch_message_that_cannot_be_read_is_set_aside_with_its_bytes(rabbit: Rabbit, body: bytes) -> None:
+async def test_a_dispatch_message_that_cannot_be_read_is_rejected_with_its_bytes(rabbit: Rabbit, body: bytes) -> None:
     server, worker, taken = await rabbit.server(), await rabbit.worker(), Taken(acking=False)
     await worker.serve("sendemail.*", 1, taken)
 
@@ -535,7 +535,7 @@ async def test_a_reply_goes_to_who_asked_and_into_no_queue_that_the_request_name
     assert await rabbit.get("jobs.others") is None
 
 
-async def test_a_message_that_breaks_the_parser_is_set_aside_alone(
+async def test_a_message_that_breaks_the_parser_is_dead_lettered_alone(
     rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(rabbitmq_connection, "BACKOFF_MIN", 0.02)
@@ -559,10 +559,10 @@ async def test_a_message_that_breaks_the_parser_is_set_aside_alone(
     await eventually(lambda: {int(body) for body in ingested} == set(range(1, 60)), timeout=30)
     channel = await rabbit.channel()
 
-    async def set_aside() -> bool:
+    async def dead_lettered() -> bool:
         return (await channel.queue_declare(topology.DEAD_QUEUE, passive=True)).message_count == 1
 
-    await eventually(set_aside, timeout=30)
+    await eventually(dead_lettered, timeout=30)
     await eventually(lambda: "steady again" in caplog.text and server.connected)
     assert (await channel.queue_declare(topology.EVENTS_QUEUE, passive=True)).message_count == 0
 
@@ -771,13 +771,13 @@ async def test_a_server_keeps_trying_until_the_broker_is_there(rabbit: Rabbit, c
         server = await rabbit.server(proxy.url)
         assert not server.connected
         assert "cannot be reached" in (server.problem or "")
-        ringing = asyncio.create_task(server.publish([dispatch(1)]))
+        publishing = asyncio.create_task(server.publish([dispatch(1)]))
         await asyncio.sleep(1)
 
         await proxy.heal()
 
         await eventually(lambda: server.connected)
-        assert await ringing == [Published.UNROUTABLE]
+        assert await publishing == [Published.UNROUTABLE]
         await server.stop()
     ours = [record.message for record in caplog.records if record.name == "leveret.broker"]
     assert len(ours) == 2, ours

@@ -172,7 +172,7 @@ async def test_a_fire_time_that_ran_is_not_run_again_and_one_that_was_only_recor
     assert [tuple(row) for row in rows] == [(missed + aside, "missed", 2), (skipped + aside, "skipped", None)]
 
 
-async def test_a_record_that_cannot_step_aside_counts_as_existing_and_hides_no_other(control: Control) -> None:
+async def test_a_record_that_cannot_be_moved_counts_as_existing_and_hides_no_other(control: Control) -> None:
     job = await hourly(control)
     stuck, free, _ = hours(3)
     aside = timedelta(microseconds=1)

@@ -199,7 +199,7 @@ async def test_a_final_state_is_never_left(control: Control) -> None:
     assert (await control.row(occurrence))["state"] == "failed"
 
 
-async def test_a_poison_event_is_set_aside_with_its_bytes_and_its_neighbours_commit(control: Control) -> None:
+async def test_a_poison_event_goes_into_quarantine_with_its_bytes_and_its_neighbours_commit(control: Control) -> None:
     worker = await control.worker()
     job = await control.job(concurrency="allow")
     answers = [await control.claim(worker, await triggered(control, job)) for _ in range(5)]
@@ -229,7 +229,7 @@ async def test_results_that_postgres_would_refuse_are_stored_cleaned(control: Co
 # --- workers come and go ----------------------------------------------------------------------------------------------
 
 
-async def test_a_lost_worker_s_attempts_run_again_and_a_job_that_kills_its_workers_is_set_aside(control: Control) -> None:
+async def test_a_lost_worker_s_attempts_run_again_and_a_job_that_kills_its_workers_fails(control: Control) -> None:
     term = await control.term()
     occurrence = await triggered(control, await control.job())
     for attempt in (1, 2):

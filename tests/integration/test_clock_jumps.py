@@ -211,7 +211,7 @@ async def test_whatever_a_clock_ahead_wrote_goes_on_when_it_is_set_back(control:
     await move_clock(control.db, BEGIN + DAY)
     await watch.run_once()
     worker = await control.worker()
-    running, retrying, rung = [(await trigger_job(control.db, job, actor="test")).occurrence_id for _ in range(3)]
+    running, retrying, published = [(await trigger_job(control.db, job, actor="test")).occurrence_id for _ in range(3)]
     await control.claim(worker, running)
     await control.report(worker, finished(await control.claim(worker, retrying), "failed"))
     for limited in (slow, slow, keyed, keyed):
@@ -234,7 +234,7 @@ async def test_whatever_a_clock_ahead_wrote_goes_on_when_it_is_set_back(control:
     assert (lease["heartbeat_at"], lease["lease_until"]) == (BEGIN, BEGIN + timedelta(seconds=control.settings.lease))
     assert (await control.row(running))["started_at"] == BEGIN
     assert BEGIN + timedelta(seconds=10) <= (await control.row(retrying))["retry_at"] <= BEGIN + timedelta(seconds=20)
-    assert (await control.row(rung))["ring_at"] == BEGIN
+    assert (await control.row(published))["ring_at"] == BEGIN
     assert (await control.row(planned.occurrence_id))["scheduled_for"] < BEGIN
     buckets = await control.db.pool.fetch("select filled_at from rate_limit union all select filled_at from rate_bucket")
     assert [bucket["filled_at"] for bucket in buckets] == [BEGIN, BEGIN]

@@ -43,7 +43,7 @@ async def test_a_due_job_gets_one_occurrence_and_its_next_fire_time(control: Con
     pause = await control.scheduler(await control.term()).run_once()
     (created,) = control.created
     assert (created.job_id, created.scheduled_for, created.state) == (job, due, State.PENDING)
-    assert [(d.occurrence, d.attempt, d.type) for d in control.exchange.rung] == [(created.id, 1, "report.daily")]
+    assert [(d.occurrence, d.attempt, d.type) for d in control.exchange.published] == [(created.id, 1, "report.daily")]
     row = await control.row(created.id)
     assert (row["payload"], row["job_version"], row["epoch"]) == ('{"a": 1}', 1, 1)
     following = await control.db.pool.fetchrow("select next_fire_at, runs from job where id = $1", job)
@@ -132,7 +132,7 @@ async def test_many_due_jobs_each_fire_once_when_schedulers_of_one_term_race(con
     assert len({c.job_id for c in control.created}) == len(control.created) == 60
 
 
-async def test_a_job_that_cannot_be_evaluated_is_set_aside_and_stops_no_other(control: Control) -> None:
+async def test_a_job_that_cannot_be_evaluated_is_paused_and_stops_no_other(control: Control) -> None:
     bad = await control.job("bad", trigger={"kind": "cron", "expression": "not cron"}, next_fire_at=just_now())
     good = await control.job("good", trigger=EVERY_HOUR, next_fire_at=just_now())
     await control.scheduler(await control.term()).run_once()
@@ -164,10 +164,10 @@ async def test_of_late_ticks_of_a_skip_job_the_newest_runs_and_none_is_skipped(c
     assert await control.states(job) == ["missed", "pending"]
 
 
-async def test_jitter_puts_the_first_ring_off_and_never_fires_early(control: Control) -> None:
+async def test_jitter_defers_the_first_publishing_and_never_fires_early(control: Control) -> None:
     job = await control.job(trigger={**EVERY_HOUR, "jitter": 3000}, next_fire_at=just_now())
     await control.scheduler(await control.term()).run_once()
-    assert control.exchange.rung == []
+    assert control.exchange.published == []
     assert await control.states(job) == ["pending"]
     ring_at = await control.db.pool.fetchval("select ring_at from occurrence")
     assert ring_at > datetime.now(UTC)
@@ -176,7 +176,7 @@ async def test_jitter_puts_the_first_ring_off_and_never_fires_early(control: Con
 # --- dispatch messages --------------------------------------------------------------------------------------------------------
 
 
-async def test_what_jitter_puts_off_takes_no_place_of_what_is_due(control: Control) -> None:
+async def test_what_jitter_defers_takes_no_place_of_what_is_due(control: Control) -> None:
     job = await control.job(concurrency="allow")
     await control.db.pool.execute(
         """insert into occurrence (job_id, job_name, job_version, type, payload, origin, scheduled_for, state, retry, ring_at)
@@ -186,14 +186,14 @@ async def test_what_jitter_puts_off_takes_no_place_of_what_is_due(control: Contr
     )
     await trigger_job(control.db, job, actor="test")
     await control.publisher(await control.term(), window=5).run_once()
-    assert len(control.exchange.rung) == 1
+    assert len(control.exchange.published) == 1
 
 
-async def test_the_publisher_rings_what_nobody_was_told_about(control: Control) -> None:
+async def test_the_publisher_publishes_what_no_worker_was_told_of(control: Control) -> None:
     job = await control.job(concurrency="allow")
     ids = [(await trigger_job(control.db, job, actor="test")).occurrence_id for _ in range(3)]
     await control.publisher(await control.term()).run_once()
-    assert [d.occurrence for d in control.exchange.rung] == ids
+    assert [d.occurrence for d in control.exchange.published] == ids
 
 
 async def test_no_more_than_the_window_is_out_and_claims_make_room(control: Control) -> None:
@@ -203,12 +203,12 @@ async def test_no_more_than_the_window_is_out_and_claims_make_room(control: Cont
     publisher = control.publisher(await control.term(), window=3)
     await publisher.run_once()
     await publisher.run_once()
-    assert len(control.exchange.rung) == 3
+    assert len(control.exchange.published) == 3
     worker = await control.worker()
-    for dispatch in control.exchange.rung[:2]:
+    for dispatch in control.exchange.published[:2]:
         await control.report(worker, finished(await control.claim(worker, dispatch.occurrence)))
     await publisher.run_once()
-    assert len(control.exchange.rung) == 5
+    assert len(control.exchange.published) == 5
 
 
 async def test_an_unanswered_dispatch_message_is_published_again_each_time_later(control: Control) -> None:
@@ -220,7 +220,7 @@ async def test_an_unanswered_dispatch_message_is_published_again_each_time_later
         await control.db.pool.execute("update occurrence set ring_at = now()")
         await publisher.run_once()
         waits.append(float(await control.db.pool.fetchval("select extract(epoch from ring_at - now()) from occurrence")))
-    assert len(control.exchange.rung) == 4
+    assert len(control.exchange.published) == 4
     assert [round(wait / 100) for wait in waits] == [2, 4, 8]
 
 
@@ -234,7 +234,7 @@ async def test_a_dispatch_message_that_reached_no_queue_stays_due(control: Contr
     control.exchange.outcome = Published.CONFIRMED
     publisher.worker_came()
     await publisher.run_once()
-    assert len(control.exchange.rung) == 2
+    assert len(control.exchange.published) == 2
     assert await control.db.pool.fetchval("select ring_at is not null from occurrence")
 
 
@@ -246,20 +246,20 @@ async def test_a_type_that_no_worker_has_bound_does_not_keep_others_waiting(cont
     for _ in range(5):
         await trigger_job(control.db, unbound, actor="test")
     await publisher.run_once()
-    control.exchange.outcome, control.exchange.rung = Published.CONFIRMED, []
+    control.exchange.outcome, control.exchange.published = Published.CONFIRMED, []
     await trigger_job(control.db, bound, actor="test")
     await publisher.run_once()
-    assert [d.type for d in control.exchange.rung] == ["b.bound"]
+    assert [d.type for d in control.exchange.published] == ["b.bound"]
 
 
-async def test_a_new_term_rings_at_once_what_the_last_one_may_not_have_published(control: Control) -> None:
+async def test_a_new_term_publishes_at_once_what_the_last_one_may_not_have_published(control: Control) -> None:
     await control.job(trigger=EVERY_HOUR, next_fire_at=just_now())
     await control.scheduler(await control.term()).run_once()
-    control.exchange.rung = []
+    control.exchange.published = []
     successor = control.publisher(await control.term())
     await successor.begin()
     await successor.run_once()
-    assert len(control.exchange.rung) == 1
+    assert len(control.exchange.published) == 1
 
 
 async def test_nothing_is_taken_while_the_broker_is_away(control: Control) -> None:

@@ -57,9 +57,9 @@ ONLY_READ = (
     "jobs/resolve",
     "workers/refusals",
 )
-"""How statements end, or are called, by which somebody only looks; so do all of `reads/` that no scene sends."""
+"""How statements end, or are called, by which a test only looks; so do all of `reads/` that no scene sends."""
 BEST_EFFORT = ("dispatch_messages_that_the_broker_does_not_take",)
-"""Scenes whose loop gives up what it was at, and leaves it to the ring timeout: their cuts are played in the long run only."""
+"""Scenes whose loop gives up what it was at, and leaves it to the answer timeout: cuts are played in the long run only."""
 SET_UP = Passage("set up a connection", 1)
 Cut = tuple[tuple[Passage, Moment], ...]
 
@@ -90,7 +90,7 @@ class Theatre:
             self.proxy.watch(*cut)
             await act()
             assert self.proxy.left == [] or name in REPEATED
-            assert self.proxy.strangers == set(), "statements that are in no file"
+            assert self.proxy.unknown == set(), "statements that are in no file"
             assert await stage.here.violations() == []
             self.sent.setdefault(name, set(self.proxy.seen))
             picture = await stage.picture()

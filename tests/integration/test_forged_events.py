@@ -124,7 +124,7 @@ async def test_a_claim_for_what_another_runs_is_stale_and_shows_nothing_of_it(co
     ],
     ids=lambda body: body[:60].decode("latin-1") + ("…" if len(body) > 60 else ""),
 )
-async def test_a_body_that_is_no_batch_of_events_is_set_aside_and_hinders_no_neighbour(control: Control, body: bytes) -> None:
+async def test_a_body_that_is_no_batch_of_events_is_quarantined_and_hinders_no_neighbour(control: Control, body: bytes) -> None:
     worker = await control.worker()
     answer = await claimed(control, worker)
     good = msgspec.json.encode({"v": 1, "worker": worker, "events": [finished(answer)]})

@@ -119,7 +119,7 @@ async def without_a_time(control: Control) -> int:
     return occurrence
 
 
-async def rung_next_year(control: Control) -> int:
+async def published_next_year(control: Control) -> int:
     occurrence = await triggered(control, await control.job())
     await by_hand(control, "update occurrence set rings = 1, ring_at = now() + interval '1 year'")
     return occurrence
@@ -151,7 +151,7 @@ async def in_a_line_that_stands_still(control: Control) -> int:
         (of_a_worker_that_ended, "worker"),
         (behind_a_free_place, "line"),
         (without_a_time, "retry"),
-        (rung_next_year, "far"),
+        (published_next_year, "far"),
         (in_no_line, "token"),
         (in_a_line_that_stands_still, "bucket"),
     ],
@@ -172,7 +172,7 @@ async def test_what_is_nobodys_is_said_and_goes_on(
     await publisher.begin()
     await control.retrier(term).run_once()
     await publisher.run_once()
-    assert occurrence in [bell.occurrence for bell in control.exchange.rung]
+    assert occurrence in [each.occurrence for each in control.exchange.published]
     assert (await control.row(occurrence))["state"] == "pending"
 
 

@@ -48,13 +48,13 @@ async def test_a_tick_is_created_once(control: Control, proxy: Proxy) -> None:
     job = await control.job(trigger=EVERY_HOUR, next_fire_at=datetime.now(UTC).replace(microsecond=0))
     scheduler = control.scheduler(await control.term())
     await twice(proxy, scheduler.run_once)
-    # Created, though its scheduler never knew: nobody rang for it, and the sweeper does when the time is over.
+    # Created, though its scheduler never knew: no worker was told of it, and the sweeper does when the time is over.
     assert await control.states(job) == ["pending"]
-    assert control.exchange.rung == []
-    rung = "update occurrence set ring_at = now() - interval '1 second' where ring_at is not null"
-    await control.db.pool.execute(rung)
+    assert control.exchange.published == []
+    overdue = "update occurrence set ring_at = now() - interval '1 second' where ring_at is not null"
+    await control.db.pool.execute(overdue)
     await control.publisher(await control.term()).run_once()
-    assert len(control.exchange.rung) == 1
+    assert len(control.exchange.published) == 1
 
 
 async def test_an_end_counts_once_and_frees_its_place_once(control: Control, proxy: Proxy) -> None:

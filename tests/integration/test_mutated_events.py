@@ -68,7 +68,7 @@ EVENTS = [
 BATCHES = [{"v": 1, "worker": ODD_ONE, "events": [one]} for one in EVENTS]
 
 
-async def test_what_is_wrong_in_a_batch_is_set_aside_and_its_neighbours_are_applied(
+async def test_what_is_wrong_in_a_batch_goes_into_quarantine_and_its_neighbours_are_applied(
     control: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = await control.job(concurrency="allow")

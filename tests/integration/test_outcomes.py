@@ -175,7 +175,7 @@ async def test_progress_and_checkpoints_of_one_batch_both_count(control: Control
     assert json.loads(row["progress"])["fraction"] == 0.5
 
 
-async def test_a_checkpoint_that_is_too_large_is_set_aside_and_its_neighbours_commit(control: Control) -> None:
+async def test_a_checkpoint_that_is_too_large_goes_into_quarantine_and_its_neighbours_commit(control: Control) -> None:
     worker, job = await control.worker(), await control.job()
     answer = await begun(control, worker, job)
     await control.report(worker, checkpoint(answer, 1, "x" * 70_000), finished(answer))

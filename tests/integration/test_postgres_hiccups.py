@@ -1,4 +1,4 @@
-"""A Postgres that breaks off in the middle of things: nothing is set aside, nothing fails, nothing runs twice."""
+"""A Postgres that breaks off in the middle of things: nothing goes into quarantine, nothing fails, nothing runs twice."""
 
 from __future__ import annotations
 

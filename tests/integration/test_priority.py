@@ -1,4 +1,4 @@
-"""Priorities: of what nobody was told about yet, the most important goes first."""
+"""Priorities: of what no worker was told of yet, the most important goes first."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def trigger(control: Control, job: int, priority: int | None = None) -> in
     return (await trigger_job(control.db, job, priority=priority, actor="test")).occurrence_id
 
 
-async def test_higher_priorities_ring_first_and_equal_ones_in_order(control: Control) -> None:
+async def test_higher_priorities_are_published_first_and_equal_ones_in_order(control: Control) -> None:
     low, usual, high = [
         await control.job(name, type="one.type", concurrency="allow", **more)
         for name, more in (("low", {"priority": 0}), ("usual", {}), ("high", {"priority": 9}))
@@ -36,7 +36,7 @@ async def test_higher_priorities_ring_first_and_equal_ones_in_order(control: Con
     made = [(job, await trigger(control, job)) for job in (low, usual, high, low, usual, high)]
     await control.publisher(await control.term()).run_once()
     expected = [id_ for wanted in (high, usual, low) for job, id_ in made if job == wanted]
-    assert [d.occurrence for d in control.exchange.rung] == expected
+    assert [d.occurrence for d in control.exchange.published] == expected
 
 
 async def test_a_trigger_may_have_a_priority_of_its_own_which_a_requeue_keeps(control: Control) -> None:
@@ -45,7 +45,7 @@ async def test_a_trigger_may_have_a_priority_of_its_own_which_a_requeue_keeps(co
     await cancel_occurrence(control.db, urgent, reason="no", actor="test")
     again = (await requeue_occurrence(control.db, urgent, actor="test")).occurrence_id
     await control.publisher(await control.term()).run_once()
-    assert [d.occurrence for d in control.exchange.rung] == [again, plain]
+    assert [d.occurrence for d in control.exchange.published] == [again, plain]
 
 
 async def test_the_most_important_takes_the_next_place(control: Control) -> None:
@@ -57,10 +57,10 @@ async def test_the_most_important_takes_the_next_place(control: Control) -> None
     await publisher.run_once()
     await publisher.run_once()
     urgent = await trigger(control, job, 9)
-    first = control.exchange.rung[0].occurrence
+    first = control.exchange.published[0].occurrence
     await control.report(worker, finished(await control.claim(worker, first)))
     await publisher.run_once()
-    assert control.exchange.rung[-1].occurrence == urgent
+    assert control.exchange.published[-1].occurrence == urgent
 
 
 async def test_ticks_do_not_overtake_a_backlog_that_is_being_published(

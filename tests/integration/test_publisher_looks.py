@@ -32,7 +32,7 @@ async def with_window_full(control: Control, *, count_every: tuple[float, float]
     await publisher.begin()
     await publisher.run_once()
     await publisher.run_once()
-    assert len(control.exchange.rung) == 3
+    assert len(control.exchange.published) == 3
     return publisher
 
 
@@ -40,12 +40,12 @@ async def test_what_desks_tell_of_claims_makes_room(control: Control) -> None:
     publisher = await with_window_full(control, count_every=(NEVER, NEVER))
     control.hints.subscribe(lambda hint: publisher.claimed(hint.claimed))
     worker = await control.worker()
-    for message in control.exchange.rung[:2]:
+    for message in control.exchange.published[:2]:
         await control.claim(worker, message.occurrence)
 
     await publisher.run_once()
 
-    assert len(control.exchange.rung) == 5
+    assert len(control.exchange.published) == 5
 
 
 @pytest.mark.parametrize(("count_every", "published"), [((NEVER, NEVER), 3), ((0.0, NEVER), 5)])
@@ -54,12 +54,12 @@ async def test_where_hints_are_lost_the_rows_are_counted(
 ) -> None:
     publisher = await with_window_full(control, count_every=count_every)
     worker = await control.worker()
-    for message in control.exchange.rung[:2]:
+    for message in control.exchange.published[:2]:
         await control.claim(worker, message.occurrence)
 
     await publisher.run_once()
 
-    assert len(control.exchange.rung) == published
+    assert len(control.exchange.published) == published
 
 
 async def test_claims_of_a_large_batch_are_told_whole(control: Control) -> None:
@@ -70,7 +70,7 @@ async def test_claims_of_a_large_batch_are_told_whole(control: Control) -> None:
     worker = await control.worker()
     control.sent.clear()
 
-    await control.claims(worker, [message.occurrence for message in control.exchange.rung])
+    await control.claims(worker, [message.occurrence for message in control.exchange.published])
 
     told = [hint for hint in control.sent if hint.claimed]
     assert [len(hint.ids) for hint in told] == [MAX_IDS, 50]

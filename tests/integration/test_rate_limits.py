@@ -61,7 +61,7 @@ async def settle(publisher: Publisher) -> float:
 
 
 async def claim_all(control: Control, worker: str) -> None:
-    for dispatch in control.exchange.rung:
+    for dispatch in control.exchange.published:
         answer = await control.claim(worker, dispatch.occurrence, dispatch.attempt)
         if answer.status == "granted":
             await control.report(worker, finished(answer))
@@ -73,30 +73,30 @@ async def test_no_more_start_at_once_than_the_limit_and_the_rest_as_tokens_come(
     await limit(control, 3, 3600)
     publisher = control.publisher(await control.term())
     pause = await settle(publisher)
-    assert [d.occurrence for d in control.exchange.rung] == ids[:3]
+    assert [d.occurrence for d in control.exchange.published] == ids[:3]
     await claim_all(control, worker)
     pause = await settle(publisher)
-    assert len(control.exchange.rung) == 3
+    assert len(control.exchange.published) == 3
     assert 1100 < pause <= 1200, "it sleeps until the next token"
     await passes(control, 1201)
     await settle(publisher)
-    assert [d.occurrence for d in control.exchange.rung] == ids[:4]
+    assert [d.occurrence for d in control.exchange.published] == ids[:4]
     await claim_all(control, worker)
     await passes(control, 100 * 3600)
     await settle(publisher)
     await claim_all(control, worker)
     await settle(publisher)
-    assert [d.occurrence for d in control.exchange.rung] == ids[:7], "an idle time saves up no more than one limit"
+    assert [d.occurrence for d in control.exchange.published] == ids[:7], "an idle time saves up no more than one limit"
 
 
-async def test_ringing_again_costs_nothing(control: Control) -> None:
+async def test_publishing_again_costs_nothing(control: Control) -> None:
     await backlog(control, 1)
     await limit(control, 2, 3600)
     publisher = control.publisher(await control.term())
     for _ in range(4):
         await publisher.run_once()
         await control.db.pool.execute("update occurrence set ring_at = now()")
-    assert len(control.exchange.rung) == 4
+    assert len(control.exchange.published) == 4
     assert await control.db.pool.fetchval("select round(tokens) from rate_limit") == 1
 
 
@@ -110,10 +110,10 @@ async def test_every_attempt_is_a_start(control: Control) -> None:
     await control.report(worker, finished(await control.claim(worker, occurrence), "failed"))
     await control.retrier(term).run_once()
     await settle(publisher)
-    assert len(control.exchange.rung) == 1
+    assert len(control.exchange.published) == 1
     await passes(control, 3601)
     await settle(publisher)
-    assert [d.attempt for d in control.exchange.rung] == [1, 2]
+    assert [d.attempt for d in control.exchange.published] == [1, 2]
 
 
 async def test_what_reached_no_queue_is_not_paid_for(control: Control) -> None:
@@ -122,10 +122,10 @@ async def test_what_reached_no_queue_is_not_paid_for(control: Control) -> None:
     publisher = control.publisher(await control.term())
     control.exchange.outcome = Published.UNROUTABLE
     await publisher.run_once()
-    control.exchange.outcome, control.exchange.rung = Published.CONFIRMED, []
+    control.exchange.outcome, control.exchange.published = Published.CONFIRMED, []
     publisher.worker_came()
     await settle(publisher)
-    assert len(control.exchange.rung) == 1
+    assert len(control.exchange.published) == 1
 
 
 async def test_ticks_stand_in_line_also_those_with_jitter(control: Control) -> None:
@@ -141,8 +141,8 @@ async def test_ticks_stand_in_line_also_those_with_jitter(control: Control) -> N
     await control.scheduler(term).run_once()
     await control.db.pool.execute("update occurrence set ring_at = now() where ring_at is not null")
     await settle(publisher)
-    assert len(control.exchange.rung) == 1
-    assert await control.db.pool.fetchval("select tokens from rate_limit") < 1, "the first to ring paid for it"
+    assert len(control.exchange.published) == 1
+    assert await control.db.pool.fetchval("select tokens from rate_limit") < 1, "the first to be published paid for it"
 
 
 async def test_while_no_worker_answers_no_heap_piles_up(control: Control) -> None:
@@ -152,7 +152,7 @@ async def test_while_no_worker_answers_no_heap_piles_up(control: Control) -> Non
     for _ in range(5):
         await settle(publisher)
         await passes(control, 10)
-    assert len(control.exchange.rung) == 2
+    assert len(control.exchange.published) == 2
 
 
 async def test_the_highest_priority_gets_the_next_token(control: Control) -> None:
@@ -160,7 +160,7 @@ async def test_the_highest_priority_gets_the_next_token(control: Control) -> Non
     (urgent,) = await backlog(control, 1, name="urgent", priority=9)
     await limit(control, 1, 3600)
     await settle(control.publisher(await control.term()))
-    assert [d.occurrence for d in control.exchange.rung] == [urgent]
+    assert [d.occurrence for d in control.exchange.published] == [urgent]
 
 
 async def test_other_types_are_not_limited_and_a_lifted_limit_lets_all_go(control: Control) -> None:
@@ -169,10 +169,10 @@ async def test_other_types_are_not_limited_and_a_lifted_limit_lets_all_go(contro
     await limit(control, 1, 3600)
     publisher = control.publisher(await control.term())
     await settle(publisher)
-    assert sorted(d.type for d in control.exchange.rung) == ["other.job"] * 5 + ["test.job"]
+    assert sorted(d.type for d in control.exchange.published) == ["other.job"] * 5 + ["test.job"]
     await delete_rate_limit(control.db, "test.job", actor="test")
     await settle(publisher)
-    assert len(control.exchange.rung) == 10
+    assert len(control.exchange.published) == 10
 
 
 async def test_a_smaller_limit_holds_at_once_and_repeating_one_fills_no_bucket(control: Control) -> None:
@@ -184,11 +184,11 @@ async def test_a_smaller_limit_holds_at_once_and_repeating_one_fills_no_bucket(c
     await claim_all(control, worker)
     await limit(control, 5, 3600)
     await settle(publisher)
-    assert len(control.exchange.rung) == 5
+    assert len(control.exchange.published) == 5
     await passes(control, 3601)
     await limit(control, 2, 3600)
     await settle(publisher)
-    assert len(control.exchange.rung) == 7
+    assert len(control.exchange.published) == 7
 
 
 # --- REST -------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Rate limits by key: a bucket of tokens for each value in the payloads, and a line before it."""
+"""Rate limits by key: a bucket of tokens for each value in the payloads, and a queue before it."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ class Runs:
         return made
 
     @property
-    def rung(self) -> str:
+    def published(self) -> str:
         """Whom the dispatch messages so far are for, in their order."""
-        return "".join(self.customer[d.occurrence] for d in self.control.exchange.rung)
+        return "".join(self.customer[d.occurrence] for d in self.control.exchange.published)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ async def settle(publisher: Publisher) -> float | None:
 
 
 async def claim_all(control: Control, worker: str, outcome: str = "succeeded") -> None:
-    for dispatch in control.exchange.rung:
+    for dispatch in control.exchange.published:
         answer = await control.claim(worker, dispatch.occurrence, dispatch.attempt)
         if answer.status == "granted":
             await control.report(worker, finished(answer, outcome))
@@ -108,17 +108,17 @@ async def test_each_value_has_a_limit_of_its_own_and_gets_the_rest_as_its_tokens
     await limit(control, 2, 3600)
     publisher = control.publisher(await control.term())
     pause = await settle(publisher)
-    assert Counter(runs.rung) == {"a": 2, "b": 1, "c": 2}
+    assert Counter(runs.published) == {"a": 2, "b": 1, "c": 2}
     await claim_all(control, worker)
     await passes(control, 1801)
     pause = await settle(publisher)
-    assert runs.rung[5:] == "a"
+    assert runs.published[5:] == "a"
     assert pause is not None
     assert 1700 < pause <= 1800, "it sleeps until the next token"
     await claim_all(control, worker)
     await passes(control, 100 * 3600)
     await settle(publisher)
-    assert runs.rung[6:] == "aa", "an idle time saves up no more than one limit"
+    assert runs.published[6:] == "aa", "an idle time saves up no more than one limit"
     await claim_all(control, worker)
     assert Counter(await control.states(runs.job)) == {"succeeded": 8}
 
@@ -131,11 +131,11 @@ async def test_one_with_a_long_backlog_keeps_no_other_waiting(
     await limit(control, 1, 3600)
     publisher = control.publisher(await control.term())
     await settle(publisher)
-    assert runs.rung == "a"
+    assert runs.published == "a"
     await runs.add("bc")
     assert publisher.room("test.job") == 0, "what is new stands in line"
     await settle(publisher)
-    assert runs.rung == "abc"
+    assert runs.published == "abc"
 
 
 async def test_of_one_value_the_highest_priority_goes_first_also_when_it_comes_later(control: Control, runs: Runs) -> None:
@@ -149,7 +149,7 @@ async def test_of_one_value_the_highest_priority_goes_first_also_when_it_comes_l
     await claim_all(control, worker)
     await passes(control, 3601)
     await settle(publisher)
-    assert [d.occurrence for d in control.exchange.rung][1:] == [urgent]
+    assert [d.occurrence for d in control.exchange.published][1:] == [urgent]
 
 
 async def test_what_nobody_answers_does_not_become_a_heap(control: Control, runs: Runs) -> None:
@@ -160,12 +160,12 @@ async def test_what_nobody_answers_does_not_become_a_heap(control: Control, runs
     for _ in range(5):
         pause = await settle(publisher)
         await passes(control, 10)
-    assert runs.rung == "aa"
+    assert runs.published == "aa"
     assert pause is not None
     assert pause > 0.15, "and it does not look all the time"
 
 
-async def test_every_attempt_is_a_start_and_ringing_again_is_not(control: Control, runs: Runs) -> None:
+async def test_every_attempt_is_a_start_and_publishing_again_is_not(control: Control, runs: Runs) -> None:
     worker = await control.worker()
     (first,) = await runs.add("a")
     await limit(control, 1, 3600)
@@ -175,14 +175,14 @@ async def test_every_attempt_is_a_start_and_ringing_again_is_not(control: Contro
         await settle(publisher)
         await control.db.pool.execute("update occurrence set ring_at = now() where ring_at < 'infinity'")
     await settle(publisher)
-    assert runs.rung == "aaaa"
+    assert runs.published == "aaaa"
     await control.report(worker, finished(await control.claim(worker, first), "failed"))
     await control.retrier(term).run_once()
     await settle(publisher)
-    assert runs.rung == "aaaa"
+    assert runs.published == "aaaa"
     await passes(control, 3601)
     await settle(publisher)
-    assert [d.attempt for d in control.exchange.rung] == [1, 1, 1, 1, 2]
+    assert [d.attempt for d in control.exchange.published] == [1, 1, 1, 1, 2]
 
 
 async def test_what_reached_no_queue_has_had_its_token(control: Control, runs: Runs) -> None:
@@ -191,11 +191,11 @@ async def test_what_reached_no_queue_has_had_its_token(control: Control, runs: R
     publisher = control.publisher(await control.term())
     control.exchange.outcome = Published.UNROUTABLE
     await publisher.run_once()
-    control.exchange.outcome, control.exchange.rung = Published.CONFIRMED, []
+    control.exchange.outcome, control.exchange.published = Published.CONFIRMED, []
     publisher.worker_came()
     await settle(publisher)
     await settle(publisher)
-    assert runs.rung == "a"
+    assert runs.published == "a"
 
 
 async def test_cancelled_ones_cost_no_token_and_hold_up_nobody(control: Control, runs: Runs) -> None:
@@ -209,7 +209,7 @@ async def test_cancelled_ones_cost_no_token_and_hold_up_nobody(control: Control,
     await claim_all(control, worker)
     await passes(control, 3601)
     await settle(publisher)
-    assert [d.occurrence for d in control.exchange.rung] == [ids[0], ids[3]]
+    assert [d.occurrence for d in control.exchange.published] == [ids[0], ids[3]]
     await claim_all(control, worker)
     await passes(control, 3601)
     assert await settle(publisher) is None, "nobody is in line any more"
@@ -222,18 +222,18 @@ async def test_both_limits_hold_together(control: Control, runs: Runs) -> None:
     await limit(control, 2, 3600)
     publisher = control.publisher(await control.term())
     pause = await settle(publisher)
-    assert len(runs.rung) == 4
-    assert max(Counter(runs.rung).values()) <= 2
+    assert len(runs.published) == 4
+    assert max(Counter(runs.published).values()) <= 2
     assert pause is not None
     assert pause > 800, "it sleeps until the type has a token"
     await claim_all(control, worker)
     await passes(control, 3601)
     await settle(publisher)
     await claim_all(control, worker)
-    assert len(runs.rung) == 8
+    assert len(runs.published) == 8
     await passes(control, 3601)
     await settle(publisher)
-    assert Counter(runs.rung) == {"a": 3, "b": 3, "c": 3}
+    assert Counter(runs.published) == {"a": 3, "b": 3, "c": 3}
 
 
 async def test_ticks_stand_in_line_also_those_with_jitter(control: Control, runs: Runs) -> None:
@@ -248,7 +248,7 @@ async def test_ticks_stand_in_line_also_those_with_jitter(control: Control, runs
     await control.scheduler(term).run_once()
     await control.db.pool.execute("update occurrence set ring_at = now() where ring_at is not null")
     await settle(publisher)
-    assert len(control.exchange.rung) == 1, "both lack a customer, which is a value too"
+    assert len(control.exchange.published) == 1, "both lack a customer, which is a value too"
 
 
 async def test_other_types_are_not_limited_and_a_lifted_limit_lets_all_go(control: Control, runs: Runs) -> None:
@@ -258,10 +258,10 @@ async def test_other_types_are_not_limited_and_a_lifted_limit_lets_all_go(contro
     await limit(control, 1, 3600)
     publisher = control.publisher(await control.term())
     await settle(publisher)
-    assert Counter(d.type for d in control.exchange.rung) == {"test.job": 1, "other.job": 5}
+    assert Counter(d.type for d in control.exchange.published) == {"test.job": 1, "other.job": 5}
     await delete_key_limit(control.db, "test.job", actor="test")
     await settle(publisher)
-    assert Counter(d.type for d in control.exchange.rung) == {"test.job": 5, "other.job": 5}
+    assert Counter(d.type for d in control.exchange.published) == {"test.job": 5, "other.job": 5}
     assert await control.db.pool.fetchval("select (select count(*) from rate_line) + (select count(*) from rate_bucket)") == 0
 
 
@@ -274,15 +274,15 @@ async def test_a_changed_limit_holds_at_once_and_a_repeated_one_fills_no_bucket(
     await claim_all(control, worker)
     await limit(control, 2, 3600)
     await settle(publisher)
-    assert len(runs.rung) == 2
+    assert len(runs.published) == 2
     await limit(control, 4, 4)
     await passes(control, 3)
     await settle(publisher)
-    assert len(runs.rung) == 5
+    assert len(runs.published) == 5
     await claim_all(control, worker)
     await limit(control, 3, 3600, key="customer.name")
     await settle(publisher)
-    assert len(runs.rung) == 8, "another key begins with full buckets"
+    assert len(runs.published) == 8, "another key begins with full buckets"
 
 
 async def test_lines_and_buckets_that_mean_nothing_any_more_are_pruned(control: Control, runs: Runs) -> None:
@@ -305,7 +305,7 @@ async def test_lines_and_buckets_that_mean_nothing_any_more_are_pruned(control: 
     await settle(publisher)
     await Pruner(term, 30).run_once()
     assert await control.db.pool.fetchval("select (select count(*) from rate_line) + (select count(*) from rate_bucket)") == 0
-    assert runs.rung == "aba"
+    assert runs.published == "aba"
 
 
 async def test_a_new_term_goes_on_with_the_same_buckets_and_finds_whoever_was_lost(control: Control, runs: Runs) -> None:
@@ -313,11 +313,11 @@ async def test_a_new_term_goes_on_with_the_same_buckets_and_finds_whoever_was_lo
     await limit(control, 1, 3600)
     await settle(control.publisher(await control.term()))
     await control.db.pool.execute("delete from rate_line where occurrence_id = $1", ids[1])
-    control.exchange.rung = []
+    control.exchange.published = []
     publisher = control.publisher(await control.term())
     await publisher.begin()
     await settle(publisher)
-    assert runs.rung == "ab", "what the last term rang is published again, and nothing more"
+    assert runs.published == "ab", "what the last term published is published again, and nothing more"
     assert await control.db.pool.fetchval("select count(*) from rate_line where not told") == 2
 
 
@@ -332,7 +332,7 @@ async def test_ten_thousand_in_line_cost_a_look_at_those_whose_time_has_come(con
     )
     publisher = control.publisher(await control.term())
     pause = await settle(publisher)
-    assert len(control.exchange.rung) == 100
+    assert len(control.exchange.published) == 100
     assert pause is not None
     assert 50 < pause <= 60, "only the dispatch messages that are out have to be looked after"
     began = time.monotonic()

@@ -266,7 +266,7 @@ async def test_a_requeue_with_another_payload_stands_in_another_line(control: Co
     assert (await control.row(other))["state"] == "pending"
 
 
-async def test_the_repair_of_slots_promotes_in_the_key_s_own_line(control: Control) -> None:
+async def test_the_repair_of_slots_admits_in_the_key_s_own_queue(control: Control) -> None:
     job = await control.job(concurrency="queue", concurrency_key="who")
     ids = [(await trigger(control, job, who=who)).occurrence_id for who in "abab"]
     await granted(control, await control.worker(), ids[0])

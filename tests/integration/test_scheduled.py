@@ -49,7 +49,7 @@ async def comes_due(control: Control, *ids: int) -> None:
     )
 
 
-async def promote(admitter: Admitter) -> float | None:
+async def admit(admitter: Admitter) -> float | None:
     """Run until there is nothing to do now; returns the seconds until the next look."""
     while (pause := await admitter.run_once()) is not None and pause <= 0:
         pass
@@ -64,16 +64,16 @@ async def test_a_run_is_scheduled_until_it_is_due_and_then_begins(control: Contr
     assert abs(row["scheduled_for"] - datetime.now(UTC) - timedelta(hours=1)) < timedelta(seconds=10)
 
     admitter = control.admitter(await control.term())
-    pause = await promote(admitter)
+    pause = await admit(admitter)
     assert pause is not None
     assert 3590 < pause <= 3600, "it sleeps until the run is due"
     assert await control.states(job) == ["scheduled"]
     assert await control.db.pool.fetchval("select count(*) from slot") == 0, "it takes no place before it is due"
 
     await comes_due(control, later)
-    assert await promote(admitter) is None
+    assert await admit(admitter) is None
     assert await control.states(job) == ["pending"]
-    assert [(d.occurrence, d.attempt, d.type) for d in control.exchange.rung] == [(later, 1, "test.job")]
+    assert [(d.occurrence, d.attempt, d.type) for d in control.exchange.published] == [(later, 1, "test.job")]
     worker = await control.worker()
     answer = await control.claim(worker, later)
     await control.report(worker, finished(answer))
@@ -86,7 +86,7 @@ async def test_runs_begin_in_the_order_of_their_times_in_bounded_batches(control
     admitter = control.admitter(await control.term(), batch=10)
     for expected in (10, 20, 25):
         assert await admitter.run_once() == 0.0
-        assert [d.occurrence for d in control.exchange.rung] == ids[:expected]
+        assert [d.occurrence for d in control.exchange.published] == ids[:expected]
     assert await admitter.run_once() is None
 
 
@@ -94,10 +94,10 @@ async def test_without_room_at_the_broker_they_wait_for_the_publisher(control: C
     job = await control.job(concurrency="allow")
     ids = await plan(control, *[job] * 5)
     term = await control.term()
-    await promote(control.admitter(term, room=2))
-    assert [d.occurrence for d in control.exchange.rung] == ids[:2]
+    await admit(control.admitter(term, room=2))
+    assert [d.occurrence for d in control.exchange.published] == ids[:2]
     await control.publisher(term).run_once()
-    assert [d.occurrence for d in control.exchange.rung] == ids
+    assert [d.occurrence for d in control.exchange.published] == ids
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ async def test_without_room_at_the_broker_they_wait_for_the_publisher(control: C
 async def test_the_policy_holds_among_runs_that_are_due_together(control: Control, concurrency: str, states: list[str]) -> None:
     job = await control.job(concurrency=concurrency)
     ids = await plan(control, job, job, job)
-    await promote(control.admitter(await control.term()))
+    await admit(control.admitter(await control.term()))
     assert await control.states(job) == states
     rows = [await control.row(id_) for id_ in ids]
     holder = ids[states.index("pending")]
@@ -129,7 +129,7 @@ async def test_a_due_run_gives_way_to_what_holds_the_place_and_under_replace_tak
     for occurrence in held:
         await control.claim(worker, occurrence)
     await plan(control, skip, replace)
-    await promote(control.admitter(await control.term()))
+    await admit(control.admitter(await control.term()))
     assert await control.states(skip) == ["running", "skipped"]
     assert await control.states(replace) == ["cancelling", "waiting"]
     words = [old.tell for made in control.created for old in made.replaced]
@@ -140,7 +140,7 @@ async def test_each_value_of_the_concurrency_key_has_a_place_of_its_own(control:
     job = await control.job(concurrency="queue", concurrency_key="customer")
     payloads = [f'{{"customer": "{name}"}}' for name in "abaab"]
     await schedule_runs(control.db, [Wanted(job=job, payload=each) for each in payloads], actor="test")
-    await promote(control.admitter(await control.term()))
+    await admit(control.admitter(await control.term()))
     assert await control.states(job) == ["pending", "pending", "waiting", "waiting", "waiting"]
     slots = await control.db.pool.fetch("select key, count(*) from slot group by key order by key")
     assert [tuple(row) for row in slots] == [("a", 1), ("b", 1)]
@@ -151,7 +151,7 @@ async def test_the_key_and_policy_are_those_of_the_job_when_it_is_due(control: C
     ids = await plan(control, job, job)
     changes = {"concurrency": "queue", "concurrency_key": "customer", "payload": {}, "priority": 1}
     await edit_job(control.db, job, changes, actor="test", version=None, payload_limit=1000)
-    await promote(control.admitter(await control.term()))
+    await admit(control.admitter(await control.term()))
     assert await control.states(job) == ["pending", "waiting"]
     row = await control.row(ids[0])
     assert (row["concurrency_key"], row["payload"], row["job_version"]) == ("y", '{"shop": "x", "customer": "y"}', 1)
@@ -161,7 +161,7 @@ async def test_a_paused_job_runs_what_was_planned_as_it_runs_what_is_triggered(c
     job = await control.job()
     await plan(control, job)
     await pause_job(control.db, job, reason=None, actor="test")
-    await promote(control.admitter(await control.term()))
+    await admit(control.admitter(await control.term()))
     assert await control.states(job) == ["pending"]
 
 
@@ -175,7 +175,7 @@ async def test_what_is_scheduled_is_cancelled_at_once_and_cannot_be_requeued(con
     row = await control.row(later)
     assert (row["reason"], row["finished_at"] is not None) == ("not today", True)
     await comes_due(control, later)
-    assert await promote(control.admitter(await control.term())) is None
+    assert await admit(control.admitter(await control.term())) is None
     assert await control.states(job) == ["cancelled"]
 
 
@@ -187,10 +187,10 @@ async def test_a_deleted_job_takes_what_was_planned_along(control: Control) -> N
         open_ = await connection.fetchval("select leveret_trigger('job')")
         await delete_job(control.db, job, actor="test")
         assert (await control.row(later))["reason"] == "job deleted"
-    await promote(control.admitter(await control.term()))
+    await admit(control.admitter(await control.term()))
     row = await control.row(open_)
     assert (row["state"], row["reason"], row["finished_at"] is not None) == ("cancelled", "job deleted", True)
-    assert control.exchange.rung == []
+    assert control.exchange.published == []
 
 
 async def test_a_stale_term_admits_nothing(control: Control) -> None:
@@ -207,12 +207,12 @@ async def test_admitters_of_one_term_admit_each_run_once(control: Control) -> No
     job, other = await control.job(concurrency="allow"), await control.job("other", concurrency="queue", max_concurrent=10)
     await plan(control, *[job, other] * 100)
     term = await control.term()
-    await asyncio.gather(*(promote(control.admitter(term, batch=20)) for _ in range(4)))
-    await promote(control.admitter(term))
+    await asyncio.gather(*(admit(control.admitter(term, batch=20)) for _ in range(4)))
+    await admit(control.admitter(term))
     assert await control.states(job) == ["pending"] * 100
     assert await control.states(other) == ["pending"] * 10 + ["waiting"] * 90
-    rung = [d.occurrence for d in control.exchange.rung]
-    assert len(rung) == len(set(rung)) == 110
+    published = [d.occurrence for d in control.exchange.published]
+    assert len(published) == len(set(published)) == 110
 
 
 async def test_a_job_that_another_transaction_holds_keeps_no_other_waiting(control: Control) -> None:
@@ -226,7 +226,7 @@ async def test_a_job_that_another_transaction_holds_keeps_no_other_waiting(contr
         pauses = [await admitter.run_once() or 0.0 for _ in range(3)]
         assert pauses == sorted(pauses)
         assert pauses[0] > 0, "it does not spin"
-    await promote(admitter)
+    await admit(admitter)
     assert await control.states(held) == ["pending"]
 
 
@@ -318,7 +318,7 @@ async def test_the_table_refuses_a_way_back(control: Control) -> None:
     for state in ("running", "succeeded", "failed", "missed", "retrying"):
         with pytest.raises(asyncpg.CheckViolationError, match="scheduled cannot become"):
             await control.db.pool.execute("update occurrence set state = $2 where id = $1", later, state)
-    await promote(control.admitter(await control.term()))
+    await admit(control.admitter(await control.term()))
     with pytest.raises(asyncpg.CheckViolationError, match="cannot become scheduled"):
         await control.db.pool.execute("update occurrence set state = 'scheduled' where id = $1", later)
 

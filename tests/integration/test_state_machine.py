@@ -320,7 +320,7 @@ class Lives(RuleBasedStateMachine):
         self.model.tick(find)
 
     @step(4, when=lambda self: self._occurrences("scheduled"), twice=st.booleans())
-    def promote(self, twice: bool) -> None:
+    def admit(self, twice: bool) -> None:
         async def look() -> None:
             while await self.term.admitter.run_once() == 0.0:
                 pass
@@ -332,7 +332,7 @@ class Lives(RuleBasedStateMachine):
             self.run(both())
         # One that met the other's locks leaves what is behind them to the next look.
         self.run(look())
-        self.model.promote_due()
+        self.model.admit_due()
 
     @step(3)
     def retry_what_is_due(self) -> None:
@@ -355,9 +355,9 @@ class Lives(RuleBasedStateMachine):
         self.run(self.term.publisher.run_once())
         self.control.exchange.outcome, self.control.exchange.connected = Published.CONFIRMED, True
 
-    @step(1, when=lambda self: self.control.exchange.rung)
+    @step(1, when=lambda self: self.control.exchange.published)
     def all_dispatch_messages_are_lost(self) -> None:
-        self.control.exchange.rung.clear()
+        self.control.exchange.published.clear()
 
     @step(1, when=lambda self: len(self.old) < 3)
     def another_term_begins(self) -> None:
@@ -371,10 +371,10 @@ class Lives(RuleBasedStateMachine):
             with pytest.raises(TermOver):
                 self.run(attempt.run_once())
         # These look first: where they find nothing to do they write nothing, and need not learn that their term is over.
-        rung = len(self.control.exchange.rung)
+        before = len(self.control.exchange.published)
         with contextlib.suppress(TermOver):
             self.run(old.publisher.run_once())
-        assert len(self.control.exchange.rung) == rung
+        assert len(self.control.exchange.published) == before
         with contextlib.suppress(TermOver):
             assert self.run(old.reaper.run_once()) == 0
         with contextlib.suppress(TermOver):
@@ -413,15 +413,15 @@ class Lives(RuleBasedStateMachine):
         wanted = self.data.draw(st.permutations(self.model.live()), label="wanted")
         self._claim(worker, [Ask(o.id, o.attempt + 1 + off) for o, off in zip(wanted, offs, strict=False)])
 
-    @step(4, when=lambda self: self.control.exchange.rung)
+    @step(4, when=lambda self: self.control.exchange.published)
     def answer_dispatch_messages(self) -> None:
         """Dispatch messages come in any order, and not all of them."""
         worker = self._worker()
-        rung = sorted(self.control.exchange.rung, key=self._place)
-        bells = self.data.draw(st.permutations(rung), label="dispatch messages")[:5]
-        for bell in bells:
-            self.control.exchange.rung.remove(bell)
-        self._claim(worker, [Ask(bell.occurrence, bell.attempt) for bell in bells])
+        published = sorted(self.control.exchange.published, key=self._place)
+        dispatches = self.data.draw(st.permutations(published), label="dispatch messages")[:5]
+        for each in dispatches:
+            self.control.exchange.published.remove(each)
+        self._claim(worker, [Ask(each.occurrence, each.attempt) for each in dispatches])
 
     @step(4, when=lambda self: self._running(), count=st.integers(1, 4))
     def end_what_runs(self, count: int) -> None:
@@ -515,7 +515,7 @@ class Lives(RuleBasedStateMachine):
         for job in self._jobs():
             self.run(job_changes.pause_job(self.control.db, job.id, reason=None, actor="test"))
             job.paused, job.next_fire_at = True, None
-        self.control.exchange.rung.clear()
+        self.control.exchange.published.clear()
         for _ in range(40):
             if not self.model.live():
                 break
@@ -524,14 +524,14 @@ class Lives(RuleBasedStateMachine):
             self.reap()
             self.the_tables_are_as_the_model_says()
             self.retry_what_is_due()
-            self.promote(twice=False)
+            self.admit(twice=False)
             self.run(self.term.publisher.run_once())
             worker = self.run(self.control.worker())
             self.model.alive[worker] = self.model.now + self.model.lease
-            bells = self.control.exchange.rung[:]
-            self.control.exchange.rung.clear()
+            dispatches = self.control.exchange.published[:]
+            self.control.exchange.published.clear()
             begun = len(self.given)
-            self._claim(worker, [Ask(bell.occurrence, bell.attempt) for bell in bells])
+            self._claim(worker, [Ask(each.occurrence, each.attempt) for each in dispatches])
             self._report(
                 *(
                     Finished(
@@ -630,10 +630,10 @@ class Lives(RuleBasedStateMachine):
             if isinstance(e, Finished)
         )
 
-    def _place(self, bell: DispatchMessage) -> tuple[int, datetime, int]:
+    def _place(self, dispatch: DispatchMessage) -> tuple[int, datetime, int]:
         """An order that does not depend on which of two schedulers was quicker, so that every life can be repeated."""
-        o = self.model.occurrences[bell.occurrence]
-        return o.job.id, o.scheduled_for, bell.attempt
+        o = self.model.occurrences[dispatch.occurrence]
+        return o.job.id, o.scheduled_for, dispatch.attempt
 
     def _admit_by_hand(self, id_: int, job: ModelJob, origin: str, payload: int | None = None) -> None:
         row = self.run(self.control.row(id_))

@@ -1,6 +1,6 @@
 """The environment of `leveret.testing` and the product agree: the same stories, told to both, end in the same way.
 
-The kit has no rule of its own where the core has one; but what the product says in SQL (slots, lines, promotion, keys), the
+The kit has no rule of its own where the core has one; but what the product says in SQL (slots, queues, admission, keys), the
 kit says again in Python. This is what keeps the two together.
 """
 

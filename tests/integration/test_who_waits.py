@@ -93,18 +93,18 @@ async def test_a_retry_that_is_locked_holds_up_no_other(control: Control) -> Non
     assert (await control.row(first))["state"] == "pending"
 
 
-@pytest.mark.parametrize("rung", [False, True])
-async def test_a_dispatch_message_whose_occurrence_is_locked_holds_up_no_other(control: Control, rung: bool) -> None:
+@pytest.mark.parametrize("published", [False, True])
+async def test_a_dispatch_message_whose_occurrence_is_locked_holds_up_no_other(control: Control, published: bool) -> None:
     job = await control.job(concurrency="allow")
     first, second = [await triggered(control, job) for _ in range(2)]
     publisher = control.publisher(await control.term(), answer_timeout=0.5)
-    if rung:
+    if published:
         await publisher.run_once()
         await control.db.pool.execute("update occurrence set ring_at = now() - interval '1 second'")
-        control.exchange.rung.clear()
+        control.exchange.published.clear()
     async with held(control, "select id from occurrence where id = $1 for update", first):
         await asyncio.wait_for(publisher.run_once(), SOON)
-        assert [bell.occurrence for bell in control.exchange.rung] == [second]
+        assert [each.occurrence for each in control.exchange.published] == [second]
 
 
 async def test_a_planned_run_whose_job_is_locked_holds_up_no_other(control: Control) -> None:

@@ -168,7 +168,7 @@ async def test_a_worker_killed_before_its_end_was_told_loses_the_attempt_and_no_
     assert states == {"lost", "alive"}
 
 
-async def test_a_job_that_kills_its_workers_is_set_aside_while_a_supervisor_keeps_others_served(system: System) -> None:
+async def test_a_job_that_kills_its_workers_fails_while_a_supervisor_keeps_others_served(system: System) -> None:
     await system.api(LEVERET_LEASE="2", LEVERET_HEARTBEAT="0.5")
     await system.serve("--processes", "2")
     retry = {"max_attempts": 5, "delay": 0.1, "max_lost": 2}

@@ -41,7 +41,7 @@ class Exchange:
     connected: bool = True
     outcome: Published = Published.CONFIRMED
     backlog: Backlog = field(default_factory=lambda: Backlog(0, 1))
-    rung: list[DispatchMessage] = field(default_factory=list[DispatchMessage])
+    published: list[DispatchMessage] = field(default_factory=list[DispatchMessage])
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
@@ -58,7 +58,7 @@ class Exchange:
     async def tell_workers(self, word: object) -> None: ...
 
     async def publish(self, dispatches: Sequence[DispatchMessage]) -> list[Published]:
-        self.rung.extend(dispatches)
+        self.published.extend(dispatches)
         return [self.outcome] * len(dispatches)
 
 
@@ -95,7 +95,7 @@ class Control:
             batch=batch,
             answer_timeout=60,
             room=lambda _: 1000,
-            publish=self.exchange.rung.extend,
+            publish=self.exchange.published.extend,
             changed=self.created.extend,
             patience=0,
         )
@@ -106,7 +106,7 @@ class Control:
             batch=batch,
             answer_timeout=60,
             room=lambda _: room,
-            publish=self.exchange.rung.extend,
+            publish=self.exchange.published.extend,
             changed=self.created.extend,
         )
 
@@ -204,7 +204,7 @@ class Control:
                 group by j.id, s.key having count(*) > coalesce(min(b.max_concurrent), j.max_concurrent)""",
             "a slot of another job or key than its occurrence": """select o.id from slot s join occurrence o
                 on o.id = s.occurrence_id where s.job_id <> o.job_id or s.key <> o.concurrency_key""",
-            "somebody waits although a slot is free": """select o.id from job j join occurrence o on o.job_id = j.id
+            "an occurrence waits although a slot is free": """select o.id from job j join occurrence o on o.job_id = j.id
                 left join backfill b on b.id = o.backfill_id
                 where o.state = 'waiting' and (coalesce(b.concurrency, j.concurrency) = 'allow'
                     or coalesce(b.max_concurrent, j.max_concurrent) >
@@ -212,13 +212,13 @@ class Control:
             "two wait under replace": """select min(o.id) from job j join occurrence o on o.job_id = j.id
                 where j.concurrency = 'replace' and o.state = 'waiting' and o.backfill_id is null
                 group by j.id, o.concurrency_key having count(*) > 1""",
-            "nobody makes room under replace": """select o.id from job j join occurrence o on o.job_id = j.id
+            "none makes room under replace": """select o.id from job j join occurrence o on o.job_id = j.id
                 where j.concurrency = 'replace' and o.state = 'waiting' and o.backfill_id is null and not exists (
                     select from slot s join occurrence h on h.id = s.occurrence_id
                     where s.job_id = j.id and s.key = o.concurrency_key and h.state = 'cancelling')""",
             "running without a worker or token": """select id from occurrence
                 where state in ('running', 'cancelling') and (worker_id is null or claim_token is null)""",
-            "what is planned for later was told to somebody": """select id from occurrence where state = 'scheduled'
+            "what is planned for later was told to workers": """select id from occurrence where state = 'scheduled'
                 and (ring_at is not null or rings > 0 or attempt > 0 or finished_at is not null
                      or id in (select occurrence_id from slot))""",
             "final without an end": """select id from occurrence where finished_at is null

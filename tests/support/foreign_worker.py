@@ -67,7 +67,7 @@ class ForeignWorker:
             await jobs.bind(await dispatches.get_exchange("leveret.jobs"), self.pattern)
 
             await self.hello()
-            tag = await jobs.consume(self.rung)
+            tag = await jobs.consume(self.received)
             beating = asyncio.create_task(self.beat())
             stop = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -133,7 +133,7 @@ class ForeignWorker:
         if (occurrence, attempt) in self.running:
             self.running[occurrence, attempt].cancel()
 
-    async def rung(self, message: AbstractIncomingMessage) -> None:
+    async def received(self, message: AbstractIncomingMessage) -> None:
         task = asyncio.create_task(self.serve(message))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)

@@ -21,7 +21,7 @@ class Located(Protocol):
 
 @dataclass(frozen=True)
 class GivenServer:
-    """A server that somebody else runs."""
+    """A server that was started outside of the tests."""
 
     url: str
 
@@ -29,7 +29,7 @@ class GivenServer:
 async def clear_vhost(url: str) -> None:
     """Delete Leveret's exchanges and queues from the virtual host of `url`.
 
-    Queues of job patterns stay, unbound: AMQP cannot list them, and what rings from them is answered as stale.
+    Queues of job patterns stay, unbound: AMQP cannot list them, and a dispatch message from them is answered as stale.
     """
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()

@@ -38,13 +38,13 @@ def _tell(line: str) -> None:
         _leash = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__], stdin=subprocess.PIPE, text=True, start_new_session=True
         )
-        atexit.register(_let_go, _leash)
+        atexit.register(_release, _leash)
     assert _leash.stdin is not None
     _leash.stdin.write(line + "\n")
     _leash.stdin.flush()
 
 
-def _let_go(leash: subprocess.Popen[str]) -> None:
+def _release(leash: subprocess.Popen[str]) -> None:
     assert leash.stdin is not None
     leash.stdin.close()
     leash.wait()

@@ -1,4 +1,4 @@
-"""Whether everything that is not over has somebody who is responsible for it, asked after faults."""
+"""Whether everything that is not over has a component that is responsible for it, asked after faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def everything_ownerless(db: Database, *, late: float, silent: float) -> l
 
 
 async def assert_everything_owned(database_url: str, *, timeout: float = 30, late: float = 5, silent: float = 15) -> None:
-    """Wait until nothing in the database is nobody's.
+    """Wait until nothing in the database is ownerless.
 
     Args:
         database_url: of a system that runs, and whose servers and broker can be reached again.

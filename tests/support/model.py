@@ -166,7 +166,7 @@ class Model:
     def plan(self, id_: int, job: ModelJob, at: datetime) -> None:
         self._new(id_, job, at, "manual", "scheduled", None)
 
-    def promote_due(self) -> None:
+    def admit_due(self) -> None:
         """What was planned for later and is due comes under the policy that its job has now."""
         for o in self._due():
             o.epoch = self.epoch
@@ -185,13 +185,13 @@ class Model:
 
     def _begin(self, o: ModelOccurrence) -> None:
         job = o.job
-        holders, line = self.holders(job), self.of(job, "waiting")
+        holders, waiting = self.holders(job), self.of(job, "waiting")
         if job.concurrency == "allow":
             o.state = "pending"
-        elif len(holders) < job.max_concurrent and not line:
+        elif len(holders) < job.max_concurrent and not waiting:
             o.state, o.slot = "pending", True
         else:
-            waits = job.concurrency == "queue" and len(line) < job.max_waiting
+            waits = job.concurrency == "queue" and len(waiting) < job.max_waiting
             o.state = "waiting" if waits else "skipped"
             o.blockers = frozenset(h.id for h in holders)
 
@@ -270,9 +270,9 @@ class Model:
         o.state, o.token, o.retry_at, o.between = state, None, None, None
         if o.slot:
             o.slot = False
-            self.promote(o.job)
+            self.admit_next(o.job)
 
-    def promote(self, job: ModelJob) -> None:
+    def admit_next(self, job: ModelJob) -> None:
         for o in self.of(job, "waiting")[: max(0, job.max_concurrent - len(self.holders(job)))]:
             o.state, o.slot = "pending", True
 
@@ -330,7 +330,7 @@ class Model:
         if not limited:
             for o in self.of(job, "pending", "running", "cancelling", "retrying"):
                 o.slot = True
-        self.promote(job)
+        self.admit_next(job)
 
     def deleted(self, job: ModelJob) -> None:
         job.deleted, job.next_fire_at = True, None

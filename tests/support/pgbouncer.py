@@ -43,7 +43,7 @@ class PgBouncerProcess(ServerProcess):
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nauth_type = any\nunix_socket_dir =\n"
             f"pool_mode = {self._mode}\nmax_client_conn = 200\ndefault_pool_size = 50\n"
         )
-        # It will not run as root; anybody may read the file.
+        # It will not run as root; every user may read the file.
         self.folder.chmod(0o755)
         config.chmod(0o644)
         as_nobody = ["-u", "nobody"] if os.geteuid() == 0 else []

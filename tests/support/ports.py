@@ -9,7 +9,7 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, and that this process has not been given before.
+    """A port of 127.0.0.1 that no process listens on, and that this process has not been given before.
 
     It lies below the range from which the system takes the local ports of outgoing connections. A port of that range
     could be taken while its server is down, and a client that keeps knocking on one can even connect to itself.

@@ -125,7 +125,7 @@ def _installed_programs() -> Path | None:
 
 
 def _unprivileged_user() -> str | None:
-    """Whom to run as: nobody else, unless we are root, whom Postgres refuses."""
+    """The user to run as: None for our own, unless we are root, whom Postgres refuses."""
     if os.geteuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}

@@ -122,7 +122,7 @@ class Proxy:
     def blackhole(self, direction: Direction | None = None) -> None:
         """Let nothing through in `direction`, or in both: no data, no end of stream. Connecting still works.
 
-        As when a network loses all packets: nobody is told, and after `heal` what was sent arrives.
+        As when a network loses all packets: neither side is told, and after `heal` what was sent arrives.
         """
         for each in [direction] if direction else list(Direction):
             self._flow[each].clear()

@@ -95,7 +95,7 @@ class RabbitProcess(ServerProcess):
         return self._spawn([self._programs / "rabbitmq-server"], env=self._environment)
 
     def _answers(self) -> bool:
-        # The broker opens its port when all else is up, and greets whoever speaks its protocol.
+        # The broker opens its port when all else is up, and greets each client that speaks its protocol.
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(b"AMQP\x00\x00\x09\x01")
@@ -127,7 +127,7 @@ class VirtualHosts:
         self._used: list[str] = []
 
     def take(self) -> str:
-        """The URL of a virtual host that nobody used yet."""
+        """The URL of a virtual host that no test used yet."""
         if not self._fresh:
             self._renew()
         vhost = self._fresh.pop()

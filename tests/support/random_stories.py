@@ -1,4 +1,4 @@
-"""Stories that nobody wrote: jobs, handlers and steps drawn at random, the same ones for the same number."""
+"""Stories that were not written by hand: jobs, handlers and steps drawn at random, the same ones for the same number."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ LEASE = 20.0
 
 @dataclass(frozen=True)
 class Step:
-    """Something that somebody does, so many seconds after the beginning.
+    """Something that a user does, or that goes down, so many seconds after the beginning.
 
     Args:
         at: seconds.

@@ -45,7 +45,7 @@ def loop(arrange: Arrange) -> Arrange:
 
 
 def command(arrange: Arrange) -> Arrange:
-    """What a client asks for; whoever is told 503 asks again."""
+    """What a client asks for; one that is told 503 asks again."""
     COMMANDS[arrange.__name__] = arrange
     return arrange
 
@@ -210,7 +210,7 @@ _PICTURE = {
     "limits": "select type, count, per from rate_limit",
     "key limits": "select type, key, count, per from rate_limit_by_key",
     "buckets": "select type, key from rate_bucket",
-    "lines": "select type, key, priority, told from rate_line",
+    "rate limit queues": "select type, key, priority, told from rate_line",
     "audit": "select action from audit",
     "findings": "select ownerless, clock_set_back from dispatcher_finding",
 }

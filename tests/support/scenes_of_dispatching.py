@@ -1,4 +1,4 @@
-"""Scenes of the dispatcher's services: what they create, admit and ring."""
+"""Scenes of the dispatcher's services: what they create, admit and publish."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ async def dispatch_messages_that_the_broker_does_not_take(stage: Stage) -> Act:
 
     async def act() -> None:
         await stage.loops("publisher", publisher.run_once, limit=1)
-        # Whatever became of it, the broker is there again, and the ring timeout is over.
+        # Whatever became of it, the broker is there again, and the answer timeout is over.
         stage.there.exchange.outcome = Published.CONFIRMED
         publisher.worker_came()
         await stage.at(3600)
         for _ in range(3):
             await stage.loops("publisher", publisher.run_once, limit=2)
-        told = {dispatch.occurrence for dispatch in stage.there.exchange.rung}
+        told = {dispatch.occurrence for dispatch in stage.there.exchange.published}
         assert told == {row["id"] for row in await stage.here.db.pool.fetch("select id from occurrence where rings > 0")}
 
     return act
@@ -176,7 +176,7 @@ async def a_backfill(stage: Stage) -> Act:
     async def act() -> None:
         for _ in range(20):
             await stage.loops("backfiller", backfiller.run_once, limit=1)
-            # Its runs are done by somebody.
+            # Its runs are done by a worker.
             while (run := await stage.sql("select min(id) from occurrence where state = 'pending'")) is not None:
                 await stage.here.report(worker, finished(await stage.here.claim(worker, run)))
         assert await stage.sql("select state from backfill") == "completed"

@@ -113,7 +113,7 @@ async def what_is_nobodys(stage: Stage) -> Act:
     await stage.sql("update occurrence set retry_at = null where job_name = 'retrying'")
     (far,) = await stage.run(await here.job("far"))
     await stage.sql("update occurrence set rings = 1, ring_at = moved.now() + interval '1 year' where id = $1", far)
-    await stage.run(await here.job("unrung", type="unrung.job"))
+    await stage.run(await here.job("unpublished", type="unpublished.job"))
     checker = stage.there.liveness(stage.term)
 
     async def act() -> None:

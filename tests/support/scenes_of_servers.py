@@ -212,7 +212,7 @@ async def refusals_are_kept(stage: Stage) -> Act:
     worker = await stage.here.worker()
 
     async def act() -> None:
-        # A note of a mistake that is lost costs nobody a run: it is in the log.
+        # A note of a mistake that is lost costs no job a run: it is in the log.
         stage.there.desk.refusals.note("claim", worker, "wrong")
         await stage.there.desk.refusals.keep()
         stage.there.desk.refusals.note("claim", worker, "wrong again")

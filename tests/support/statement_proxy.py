@@ -70,7 +70,7 @@ class StatementProxy:
 
     Attributes:
         seen: the statements that went by since `watch`, in their order.
-        strangers: texts of statements that it does not know.
+        unknown: texts of statements that it does not know.
         cuts: how often it has cut a connection.
     """
 
@@ -82,7 +82,7 @@ class StatementProxy:
         self.url = urlunsplit(parts._replace(netloc=f"{credentials}{at}127.0.0.1:{self._port}"))
         self.seen: list[str] = []
         self._counts: Counter[str] = Counter()
-        self.strangers: set[str] = set()
+        self.unknown: set[str] = set()
         self.cuts = 0
         self._plan: list[tuple[Passage, Moment]] = []
         self._server: asyncio.Server | None = None
@@ -105,7 +105,7 @@ class StatementProxy:
         """Count from zero, and cut at each of `plan` once."""
         self.seen = []
         self._counts.clear()
-        self.strangers = set()
+        self.unknown = set()
         self._plan = list(plan)
 
     @property
@@ -118,7 +118,7 @@ class StatementProxy:
         words = " ".join(text.lower().split())
         name = statements().get(text) or next((name for start, name in _OTHERS.items() if words.startswith(start)), None)
         if name is None:
-            self.strangers.add(text)
+            self.unknown.add(text)
             return None
         self.seen.append(name)
         self._counts[name] += 1

@@ -55,7 +55,7 @@ class ToldToControl:
         self._url = url
         self._story = story
         self._now = story.begin
-        self._bells: deque[DispatchMessage] = deque()
+        self._to_claim: deque[DispatchMessage] = deque()
         self._running: dict[int, Running] = {}
         self._granted: set[tuple[int, int]] = set()
         self._ids: dict[str, int] = {}
@@ -89,7 +89,7 @@ class ToldToControl:
             batch=500,
             answer_timeout=1e6,
             room=lambda _: 1000,
-            publish=self._control.exchange.rung.extend,
+            publish=self._control.exchange.published.extend,
             changed=lambda _: None,
         )
         self._worker = await self._control.worker()
@@ -121,8 +121,8 @@ class ToldToControl:
         busy = True
         while busy:
             busy = await self._dispatch() if self._dispatching else False
-            self._bells.extend(self._control.exchange.rung)
-            self._control.exchange.rung.clear()
+            self._to_claim.extend(self._control.exchange.published)
+            self._control.exchange.published.clear()
             busy = await self._claim() or busy
             busy = await self._end() or busy
             if self._lost_at is not None and self._lost_at <= self._now:
@@ -130,7 +130,7 @@ class ToldToControl:
                 busy = True
 
     async def _dispatch(self) -> bool:
-        before = len(self._control.exchange.rung)
+        before = len(self._control.exchange.published)
         while (due := await self._db.fetchval("schedule/next_due")) is not None and due <= 0:
             await self._scheduler.run_once()
         while (due := await self._db.fetchval("planned/next_due")) is not None and due <= 0:
@@ -138,21 +138,21 @@ class ToldToControl:
         # At one moment in any order: what is skipped says in which state its blocker was, and the kit does this last, too.
         await self._retrier.run_once()
         await self._publisher.run_once()
-        return len(self._control.exchange.rung) > before
+        return len(self._control.exchange.published) > before
 
     async def _claim(self) -> bool:
         claimed = False
-        while self._bells and len(self._running) < self._story.slots:
-            bell = self._bells.popleft()
-            answer = await self._control.claim(self._worker, bell.occurrence, bell.attempt)
+        while self._to_claim and len(self._running) < self._story.slots:
+            dispatch = self._to_claim.popleft()
+            answer = await self._control.claim(self._worker, dispatch.occurrence, dispatch.attempt)
             if answer.status != "granted" or (answer.occurrence, answer.attempt) in self._granted:
-                continue  # rung for twice, as after a while without an answer
+                continue  # published twice, as after a while without an answer
             claimed = True
             self._granted.add((answer.occurrence, answer.attempt))
             seconds, word = plan_of(json.loads(bytes(answer.payload)), answer.attempt)
             if answer.timeout is not None and seconds > answer.timeout:
                 seconds, word = answer.timeout, "timeout"
-            self._running[bell.occurrence] = Running(answer, self._now + timedelta(seconds=seconds), word)
+            self._running[dispatch.occurrence] = Running(answer, self._now + timedelta(seconds=seconds), word)
         return claimed
 
     async def _end(self) -> bool:

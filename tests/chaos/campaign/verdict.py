@@ -154,7 +154,7 @@ def promises(history: History, load: Load, verdict: Verdict) -> None:
 
 
 async def leftovers(connection: asyncpg.Connection[asyncpg.Record], verdict: Verdict) -> None:
-    """After the quiet there is nothing live, nothing held, and nothing set aside."""
+    """After the quiet there is nothing live, nothing held, and nothing in quarantine."""
     final = [state.value for state in states.FINAL]
     checks = {
         "a live row after the quiet": (
@@ -164,7 +164,10 @@ async def leftovers(connection: asyncpg.Connection[asyncpg.Record], verdict: Ver
             [final],
         ),
         "a slot after the quiet": ("select * from slot", []),
-        "an event set aside": ("select id, at, reason, convert_from(substr(body, 1, 200), 'SQL_ASCII') from dead_event", []),
+        "an event in quarantine": (
+            "select id, at, reason, convert_from(substr(body, 1, 200), 'SQL_ASCII') from dead_event",
+            [],
+        ),
         "a final row without an end": (
             "select id, job_name, state::text from occurrence where finished_at is null and state::text = any($1)",
             [final],

@@ -34,11 +34,11 @@ def test_lost_and_released_attempts_are_not_charged() -> None:
     assert after(ended("failed", attempt=5, uncharged=2)).state is State.FAILED
 
 
-def test_the_first_loss_is_repeated_at_once_and_a_job_that_kills_its_workers_is_set_aside() -> None:
+def test_the_first_loss_is_repeated_at_once_and_a_job_that_kills_its_workers_fails() -> None:
     assert after(ended("lost")) == Next(State.RETRYING, delay=0)
-    set_aside = after(ended("lost", lost_count=1))
-    assert set_aside.state is State.FAILED
-    assert "died 2 times" in (set_aside.reason or "")
+    failed = after(ended("lost", lost_count=1))
+    assert failed.state is State.FAILED
+    assert "died 2 times" in (failed.reason or "")
 
 
 def test_a_handler_may_forbid_or_postpone_the_retry() -> None:
