@@ -34,7 +34,7 @@ class MemoryHub:
         """Whether there ever was a server: without one, RabbitMQ has no queues of claims and events."""
         self.home: asyncio.AbstractEventLoop | None = None
 
-    def settle_in(self) -> None:
+    def bind_loop(self) -> None:
         """Make the running loop that of the queues, if there is none yet."""
         if self.home is None:
             self.home = asyncio.get_running_loop()

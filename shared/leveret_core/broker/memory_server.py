@@ -35,7 +35,7 @@ class MemoryServerBroker:
 
     async def start(self) -> None:
         """Declare the queues of claims and events."""
-        self._hub.settle_in()
+        self._hub.bind_loop()
         self._hub.declared = self._connected = True
 
     async def stop(self) -> None:

@@ -40,7 +40,7 @@ class MemoryWorkerBroker:
 
     async def start(self) -> None:
         """Use the running loop."""
-        self._hub.settle_in()
+        self._hub.bind_loop()
         self._loop = asyncio.get_running_loop()
 
     async def stop(self) -> None:
