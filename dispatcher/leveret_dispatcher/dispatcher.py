@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
-
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.interval import IntervalTrigger
 
 from leveret_core.broker.base import ServerBroker
 from leveret_core.errors import BrokerError, TermOver
@@ -29,6 +25,7 @@ from leveret_dispatcher.schedule.backfiller import Backfiller
 from leveret_dispatcher.schedule.clock import ClockWatch
 from leveret_dispatcher.schedule.commit_listener import CommitListener
 from leveret_dispatcher.schedule.scheduler import Scheduler
+from leveret_dispatcher.timetable import Timetable
 from leveret_dispatcher.upkeep.liveness import LivenessChecker
 from leveret_dispatcher.upkeep.pruner import Pruner
 from leveret_dispatcher.upkeep.reaper import Reaper
@@ -118,6 +115,7 @@ class Dispatcher:
             self._errand("liveness", self.liveness.run_once, 60.0),
             self._errand("clock", self.clock.run_once, 5.0),
         )
+        self._timetable = Timetable(self.errands)
 
     def _loop(self, name: str, step: Step) -> Loop:
         return Loop(name, step, self._term.watch(name, STEP_LIMIT), self._term.check)
@@ -128,10 +126,9 @@ class Dispatcher:
     async def run(self) -> None:
         """Dispatch. Raises `TermOver` when the term is."""
         unsubscribe = self._hints.subscribe(self._on_hint)
-        housekeeping = self._housekeeping()
         try:
             await self._begin.once()
-            housekeeping.start()
+            self._timetable.start()
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(self._listener.run())
                 for loop in (*self._loops.values(), self._look_again):
@@ -140,24 +137,14 @@ class Dispatcher:
             raise TermOver(str(over.exceptions[0])) from over
         finally:
             unsubscribe()
-            if housekeeping.running:
-                housekeeping.shutdown(wait=False)
-
-    def _housekeeping(self) -> AsyncIOScheduler:
-        """The timetable of what need not happen at once. Misfires are of no interest: the next run does the same work."""
-        timetable = AsyncIOScheduler(
-            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        )
-        for errand in self.errands:
-            trigger = IntervalTrigger(seconds=cast("int", errand.every), timezone="UTC")
-            timetable.add_job(errand.run_once, trigger, id=errand.name)
-        return timetable
+            self._timetable.stop()
 
     async def _begin_publishing(self) -> None:
         await self.publisher.begin()
 
     async def _look(self) -> float:
-        """Find what a lost hint would have told: one statement every `poll_interval`."""
+        """Find what a lost hint would have told: one statement every `poll_interval`, which no clock that jumps can delay."""
+        self._timetable.follow_the_clock()
         for name, seconds in (await next_work(self._term.database)).items():
             if seconds is not None and seconds < self._settings.poll_interval:
                 self._loops[name].wake()

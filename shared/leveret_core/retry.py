@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import msgspec
 
@@ -51,3 +52,11 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             return None
         ceiling = min(self.max_delay, self.delay * self.factor ** min(charged_attempts - 1, 60))
         return (rng or random).uniform(ceiling / 2, ceiling)
+
+
+class _StoredPolicy(RetryPolicy, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """A policy as a newer release may have stored it: what this one does not know of is passed over."""
+
+
+stored_policy: Callable[[str], RetryPolicy] = msgspec.json.Decoder(_StoredPolicy).decode
+"""A policy from its JSON text in the database, where a field that this release does not know must not stop anything."""

@@ -243,3 +243,14 @@ async def test_hello_again_keeps_what_a_worker_stands_for(control: Control) -> N
     hello = Hello(worker=new, name="w", host="h", pid=1, sdk="test", concurrency=1, handlers=[])
     await control.desk.answer([hello])
     assert await declare(control, old, daily()) == ["superseded"]
+
+
+@pytest.mark.parametrize("name", [[], {}, [1], None, 1, True])
+async def test_a_name_that_is_no_text_costs_its_neighbour_nothing(control: Control, name: Any) -> None:
+    worker = await control.worker()
+    bad = daily() | {"name": name}
+    (reply,) = await control.desk.answer([Declare(worker=worker, jobs=[bad, daily("good")])])
+    assert isinstance(reply, Declared), reply
+    assert [(job.name, job.result) for job in reply.jobs] == [("good", "created")]
+    assert len(reply.problems) == 1
+    assert "name" in reply.problems[0]

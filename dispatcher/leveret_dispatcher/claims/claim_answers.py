@@ -15,7 +15,7 @@ from leveret_core import messages
 from leveret_core.failpoints import reach
 from leveret_core.hints import MAX_IDS, Hint, Hints
 from leveret_core.messages import Answer, Claim, Claimed, MarredClaim
-from leveret_core.retry import RetryPolicy
+from leveret_core.retry import stored_policy
 from leveret_core.store.attempts import claims as attempts
 from leveret_core.store.attempts.claims import ClaimRow, Wanted
 from leveret_core.store.database import Connection, Database
@@ -24,8 +24,6 @@ from leveret_dispatcher.claims.standing import Standing
 
 MAX_REPLY_BYTES = messages.MAX_MESSAGE_BYTES // 2
 """Bytes of payloads and checkpoints in one reply, about; what goes beyond is left out, and asked for again."""
-
-_decode_policy = msgspec.json.Decoder(RetryPolicy).decode
 
 
 class Heard(NamedTuple):
@@ -136,7 +134,7 @@ def _answer(ask: Wanted, row: ClaimRow | None, last_success_at: datetime | None)
         payload=msgspec.Raw((row.payload or "").encode()),
         scheduled_for=row.scheduled_for,
         timeout=row.timeout,
-        max_attempts=_decode_policy(row.retry).max_attempts,
+        max_attempts=stored_policy(row.retry).max_attempts,
         checkpoint=UNSET if row.checkpoint is None else msgspec.Raw(row.checkpoint.encode()),
         last_success_at=last_success_at,
     )

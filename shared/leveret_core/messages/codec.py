@@ -11,7 +11,7 @@ from leveret_core.messages.events import Events
 from leveret_core.messages.fields import WORDS, one_line
 from leveret_core.messages.replies import Reply
 from leveret_core.messages.requests import Request
-from leveret_core.messages.version import PROTOCOL_VERSION
+from leveret_core.messages.version import ACCEPTED_VERSIONS, PROTOCOL_VERSION
 from leveret_core.messages.words import Control, DispatchMessage
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
@@ -65,7 +65,7 @@ def _checked(decoder: msgspec.json.Decoder[_Message], body: bytes) -> _Message:
         message = decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage(in_words(error)) from error
-    if message.v != PROTOCOL_VERSION:
+    if message.v not in ACCEPTED_VERSIONS:
         raise BadMessage(f"protocol version {message.v}; this side speaks {PROTOCOL_VERSION}")
     return message
 

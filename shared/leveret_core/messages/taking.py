@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from leveret_core.messages.codec import BadMessage, decode_request, in_words
 from leveret_core.messages.fields import MAX_ASKS, GivenName, MaybeSecret, OccurrenceId, WorkerId, one_line
 from leveret_core.messages.requests import Ask, BadAsk, Hello, MarredClaim, Request
-from leveret_core.messages.version import PROTOCOL_VERSION
+from leveret_core.messages.version import ACCEPTED_VERSIONS, PROTOCOL_VERSION
 
 MAX_REQUEST_BYTES = {"hello": 256 * 1024, "claim": 256 * 1024, "declare": 8 * 1024 * 1024, "heartbeat": 512 * 1024}
 """Bytes of a request, at most, by its kind; of the others `MAX_SMALL_BYTES`."""
@@ -82,7 +82,7 @@ def _piecemeal(body: bytes) -> MarredClaim:
         loose = _loose.decode(body)
     except _FAILURES as error:
         raise BadMessage(in_words(error)) from error
-    if loose.v != PROTOCOL_VERSION:
+    if loose.v not in ACCEPTED_VERSIONS:
         raise BadMessage(f"protocol version {loose.v}; this side speaks {PROTOCOL_VERSION}")
     if len(loose.asks) > MAX_ASKS:
         raise BadMessage(f"{len(loose.asks)} asks; a claim has at most {MAX_ASKS} - at `$.asks`")

@@ -7,17 +7,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-import msgspec
-
 from leveret_core import policy
-from leveret_core.retry import RetryPolicy
+from leveret_core.retry import stored_policy
 from leveret_core.states import State
 from leveret_core.store.database import Connection, Database, columns, sql
 from leveret_core.store.jobs import failures
 from leveret_core.store.rows import Row, typed
 from leveret_core.store.slots.release import lock_jobs_of, release
-
-_decode_policy = msgspec.json.Decoder(RetryPolicy).decode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +135,7 @@ async def settle(connection: Connection, endings: Sequence[Ending], recovered: C
                 attempt=row.attempt,
                 uncharged=row.lost_count + row.released_count + row.snoozed_count,
                 lost_count=row.lost_count,
-                policy=_decode_policy(row.retry),
+                policy=stored_policy(row.retry),
                 may_retry=current.may_retry,
                 retry_after=current.retry_after,
                 snoozed=row.snoozed_count,

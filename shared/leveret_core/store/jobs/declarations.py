@@ -47,7 +47,7 @@ async def declare_jobs(
     """
     definitions, problems = await _definitions(jobs, payload_limit)
     named = {definition.name for definition in definitions}
-    digests = {values["name"]: digest_of(values) for values in jobs if values.get("name") in named}
+    digests = {name: digest_of(values) for values in jobs if isinstance(name := values.get("name"), str) and name in named}
     if await db.fetchval("workers/declare", worker, sorted(digests.values())) is None:
         return None, []
     in_force = {row["name"]: row["declaration"] for row in await db.fetch("jobs/declared", list(digests))}

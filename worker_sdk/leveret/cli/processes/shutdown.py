@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from leveret_core.supervision import end_tasks
+
 log = logging.getLogger("leveret.process")
 
+LAST_TASKS = 10.0
+"""Seconds that what still runs after the orderly end has to end, when it is cancelled."""
+STUCK = 70
+"""The exit code of a process in which a task would not end."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -47,6 +54,11 @@ async def _until_told(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+        # The runner would wait for them without end.
+        if await end_tasks(asyncio.all_tasks() - {task}, LAST_TASKS):
+            log.critical("the process ends although tasks have not: see above")
+            logging.shutdown()
+            os._exit(STUCK)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

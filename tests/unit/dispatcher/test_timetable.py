@@ -1,0 +1,102 @@
+"""The timetable of what need not happen at once, under a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from leveret_core.hints import Hints
+from leveret_core.settings import Settings
+from leveret_core.store.database import Database
+from leveret_core.supervision import Steps
+from leveret_dispatcher import dispatcher
+from leveret_dispatcher.dispatcher import Dispatcher
+from leveret_dispatcher.leadership.term import Term, boottime
+from leveret_dispatcher.loops import Errand
+from leveret_dispatcher.timetable import Timetable
+from support.control import Exchange
+
+
+@pytest.fixture
+def ran() -> asyncio.Event:
+    return asyncio.Event()
+
+
+@pytest.fixture
+def timetable(ran: asyncio.Event) -> Iterator[Timetable]:
+    async def step() -> None:
+        ran.set()
+
+    made = Timetable([Errand("errand", step, 60.0, Steps("errand", 10.0))])
+    yield made
+    made.stop()
+
+
+def job_of(timetable: Timetable) -> Any:
+    (job,) = timetable._scheduler.get_jobs()  # pyright: ignore[reportPrivateUsage]
+    return job
+
+
+async def test_every_errand_of_a_term_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    term = Term(Database("postgresql://nobody@localhost/none", pool_size=1), 1, boottime() + 60)
+    ran: list[str] = []
+
+    async def run_once(errand: Errand) -> None:
+        ran.append(errand.name)
+
+    monkeypatch.setattr(Errand, "run_once", run_once)
+    timetable = Dispatcher(Settings(), term, Exchange(), Hints(None))._timetable  # pyright: ignore[reportPrivateUsage]
+    jobs = {job.id: job for job in timetable._scheduler.get_jobs()}  # pyright: ignore[reportPrivateUsage]
+    assert {"reaper", "reconciler", "pruner", "repair", "liveness", "clock"} == jobs.keys()
+    for job in jobs.values():
+        await job.func()
+    assert ran == list(jobs)
+
+
+async def test_what_was_planned_by_a_clock_that_was_ahead_is_done_when_it_is_set_back(
+    timetable: Timetable, ran: asyncio.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    timetable.start()
+    job_of(timetable).modify(next_run_time=datetime.now(UTC) + timedelta(days=1))
+
+    timetable.follow_the_clock()
+
+    await asyncio.wait_for(ran.wait(), 5)
+    assert "the clock was set back" in caplog.text
+    assert job_of(timetable).next_run_time < datetime.now(UTC) + timedelta(seconds=61)
+
+
+async def test_what_is_planned_in_time_is_left_alone(timetable: Timetable, ran: asyncio.Event) -> None:
+    timetable.start()
+    planned = job_of(timetable).next_run_time
+
+    timetable.follow_the_clock()
+
+    assert job_of(timetable).next_run_time == planned
+    assert not ran.is_set()
+
+
+async def test_a_clock_that_jumps_ahead_by_a_year_costs_one_run(timetable: Timetable) -> None:
+    timetable.start()
+    job = job_of(timetable)
+    # How APScheduler finds what was missed.
+    assert len(job._get_run_times(datetime.now(UTC) + timedelta(days=365))) == 1
+
+
+async def test_a_loop_that_no_clock_delays_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(_: Database) -> dict[str, float | None]:
+        return {}
+
+    monkeypatch.setattr(dispatcher, "next_work", nothing)
+    term = Term(Database("postgresql://nobody@localhost/none", pool_size=1), 1, boottime() + 60)
+    made = Dispatcher(Settings(), term, Exchange(), Hints(None))
+    followed: list[bool] = []
+    monkeypatch.setattr(Timetable, "follow_the_clock", lambda _: followed.append(True))
+
+    await made._look()  # pyright: ignore[reportPrivateUsage]
+
+    assert followed == [True]
