@@ -385,7 +385,7 @@ async def test_a_dry_run_tells_which_ones_and_does_nothing(api: Api, control: Co
         ({"filter": {"jobs": "x"}}, {"filter.jobs"}),
         ({"filter": {"since": "x"}}, {"filter.since"}),
         ({"filter": {"search": "\x00"}}, {"filter.search"}),
-        ({"filter": {"job": 2**70}}, {"job"}),
+        ({"filter": {"job": 2**70}}, {"filter.job"}),
         ({"ids": [0]}, {"ids.0"}),
         ({"ids": list(range(1, 1002))}, {"ids"}),
         ({"filter": {}, "limit": 1001}, {"limit"}),

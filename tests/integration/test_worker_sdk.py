@@ -300,15 +300,18 @@ async def test_a_wrong_command_is_answered_with_one_line_and_exit_code_2(
     assert re.search(message, line)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:5672", "amqp://127.0.0.1:{free}/", "amqp://nobody:wrong@127.0.0.1:{port}/"])
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [("http://127.0.0.1:5672", 2), ("amqp://127.0.0.1:{free}/", 1), ("amqp://nobody:wrong@127.0.0.1:{port}/", 2)],
+)
 async def test_a_broker_that_cannot_be_used_is_named_with_what_to_check(
-    amqp_url: str, start_leveret: StartLeveret, folder: Path, url: str
+    amqp_url: str, start_leveret: StartLeveret, folder: Path, url: str, code: int
 ) -> None:
     port = re.search(r":(\d+)/", amqp_url)
     assert port is not None
     url = url.format(free=free_port(), port=port[1])
-    process = start_leveret("worker", "app_jobs", env={"LEVERET_AMQP_URL": url}, cwd=folder)
-    assert await ended(process) == 2
+    process = start_leveret("worker", "app_jobs", "--wait", "0", env={"LEVERET_AMQP_URL": url}, cwd=folder)
+    assert await ended(process) == code
     last = process.output().splitlines()[-1]
     assert last.startswith("leveret: ")
     assert "check" in last or "must look like" in last

@@ -210,7 +210,7 @@ async def test_a_migration_tells_how_far_it_is_and_moves_every_row(output: Path)
 
 
 async def test_a_cancelled_migration_stops_between_batches_and_the_next_goes_on_from_there(output: Path) -> None:
-    stopped = await run_job(migrate, {"rows": 5_000, "batch": 50, "pause": 0.05}, cancel_after=0.3)
+    stopped = await run_job(migrate, {"rows": 5_000, "batch": 50, "pause": 0.05}, cancel_after=1.0)
 
     assert stopped.outcome == "cancelled"
     done_before = migrated(output)
