@@ -57,6 +57,6 @@ class _After(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
     def __init__(self, every: timedelta) -> None:
         self._every = every
 
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:  # pyright: ignore[reportIncompatibleMethodOverride]  (APScheduler has no types)
         """After `now`, whatever came before."""
         return now + self._every

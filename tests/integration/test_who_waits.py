@@ -4,12 +4,13 @@ other, one waits. Each transaction here is held open on purpose."""
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
-from leveret_core.messages import Ask, Claim, Claimed
+from leveret_core.messages import Alive, Ask, Claim, Claimed, Heartbeat
 from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Connection, Database, sql
 from support.control import Control
@@ -171,3 +172,15 @@ async def test_all_who_lock_jobs_lock_them_in_the_order_of_their_ids(control: Co
         free = await control.db.pool.fetch("select id from job where id <> $1 for no key update skip locked", jobs[-1])
         assert [row["id"] for row in free] == []
     await asyncio.wait_for(locking, SOON)
+
+
+async def test_heartbeats_and_claims_of_the_same_workers_lock_them_in_one_order(control: Control) -> None:
+    first, second = sorted([await control.worker(), await control.worker()])
+    # As a claim of both does, which has come to the first.
+    async with held(control, "select id from worker where id = $1 for share", uuid.UUID(first)) as claims:
+        beats = [Heartbeat(worker=worker, running=0) for worker in (second, first)]
+        beating = asyncio.create_task(control.desk.answer(beats))
+        await eventually(lambda: waiting_for_a_lock(control))
+        # The heartbeats hold nothing that the claim needs next.
+        await asyncio.wait_for(claims.execute("select from worker where id = $1 for share", uuid.UUID(second)), 3)
+    assert [type(reply) for reply in await beating] == [Alive, Alive]

@@ -95,7 +95,11 @@ async def test_a_loop_that_no_clock_delays_follows_it(monkeypatch: pytest.Monkey
     term = Term(Database("postgresql://nobody@localhost/none", pool_size=1), 1, boottime() + 60)
     made = Dispatcher(Settings(), term, Exchange(), Hints(None))
     followed: list[bool] = []
-    monkeypatch.setattr(Timetable, "follow_the_clock", lambda _: followed.append(True))
+
+    def follow(_: Timetable) -> None:
+        followed.append(True)
+
+    monkeypatch.setattr(Timetable, "follow_the_clock", follow)
 
     await made._look()  # pyright: ignore[reportPrivateUsage]
 
