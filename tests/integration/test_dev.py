@@ -150,7 +150,7 @@ async def test_a_killed_run_leaves_no_process_and_the_next_goes_on_with_its_data
     assert (await second.run("hello"))["state"] == "succeeded"
 
 
-async def test_the_second_start_takes_less_than_five_seconds(dev: Callable[..., Dev], tmp_path: Path) -> None:
+async def test_the_second_start_takes_ten_seconds_at_most(dev: Callable[..., Dev], tmp_path: Path) -> None:
     write_handler(tmp_path)
     first = dev("their_jobs")
     await first.ready()
@@ -162,7 +162,7 @@ async def test_the_second_start_takes_less_than_five_seconds(dev: Callable[..., 
     # Its own time on the processor: what else this machine does right now is not its fault.
     times = psutil.Process(second.process.pid).cpu_times()
 
-    assert times.user + times.system < 5
+    assert times.user + times.system < 10
 
 
 async def test_a_change_of_the_code_is_served_and_a_broken_one_shown_until_it_is_mended(
