@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncGenerator
@@ -39,6 +40,12 @@ async def api(shared_database_url: str) -> AsyncGenerator[Api]:
         yield running
 
 
+@pytest.fixture(scope="module")
+async def loop(api: Api) -> asyncio.AbstractEventLoop:
+    """The event loop on which the API runs, for tests that hypothesis calls."""
+    return asyncio.get_running_loop()
+
+
 async def sent(api: Api, case: Case) -> httpx.Response:
     """The answer to the request of `case`, byte by byte as `requests` would send it."""
     asked = requests.Request(**case.as_transport_kwargs(base_url="http://leveret.test")).prepare()
@@ -73,13 +80,17 @@ async def check(api: Api, case: Case, *, good: bool) -> None:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=tuple(HealthCheck),  # pyright: ignore[reportArgumentType]  (its metaclass hides the type)
 )
-async def test_an_operation_does_what_the_document_says(api: Api, case: Case) -> None:
-    good = case.meta is not None and case.meta.generation.mode.is_positive
-    await check(api, case, good=good)
-    if good and (there := known(case.path)):
-        name, make = there
-        case.path_parameters |= {name: await make(api)}
-        await check(api, case, good=True)
+def test_an_operation_does_what_the_document_says(api: Api, loop: asyncio.AbstractEventLoop, case: Case) -> None:
+    async def asked() -> None:
+        good = case.meta is not None and case.meta.generation.mode.is_positive
+        await check(api, case, good=good)
+        if good and (there := known(case.path)):
+            name, make = there
+            case.path_parameters |= {name: await make(api)}
+            await check(api, case, good=True)
+
+    # Not a coroutine of pytest's: schemathesis and hypothesis between them run one on whatever loop there is just then.
+    loop.run_until_complete(asked())
 
 
 @pytest.mark.parametrize("path", DOCUMENT["paths"])

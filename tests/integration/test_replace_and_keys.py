@@ -117,11 +117,14 @@ async def test_ticks_replace_and_of_late_ones_only_the_newest_begins(control: Co
     await control.db.pool.execute("update occurrence set scheduled_for = '2026-01-01' where id = $1", running)
     await granted(control, worker, running)
     await control.scheduler(await control.term()).run_once()
-    assert await control.states(job) == ["cancelling", "skipped", "skipped", "waiting"]
+    first, *skipped, last = await control.states(job)
+    # Two late ones, or three when a tick has come meanwhile.
+    assert (first, set(skipped), last) == ("cancelling", {"skipped"}, "waiting")
+    assert len(skipped) in (2, 3)
     newest = control.created[-1]
     assert [(r.id, r.tell is not None) for r in newest.replaced] == [(running, True)]
     blockers = await control.db.pool.fetch("select blocker_id from occurrence where state = 'skipped'")
-    assert [row["blocker_id"] for row in blockers] == [newest.id, newest.id]
+    assert [row["blocker_id"] for row in blockers] == [newest.id] * len(skipped)
 
 
 async def test_a_requeue_replaces_as_well(control: Control) -> None:
