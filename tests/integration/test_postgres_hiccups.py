@@ -67,6 +67,8 @@ async def running(url: str) -> AsyncGenerator[Stack]:
         lock_renew=0.3,
         lock_margin=1,
         lock_retry=0.2,
+        # What was marked as published, and the answer to that commit lost, goes out when this is over.
+        ring_timeout=5,
     )
     registry, ran = Registry(), list[int]()
 
