@@ -42,7 +42,9 @@ class Timetable:
             self._scheduler.shutdown(wait=False)
 
     def follow_the_clock(self) -> None:
-        """Run now what is planned for later than its interval allows: the clock was set back."""
+        """Run now what is planned for later than its interval allows: the clock was set back. Safe to call before `start`."""
+        if not self._scheduler.running:
+            return  # what waits for the start has no time yet
         now = datetime.now(UTC)
         for job in self._scheduler.get_jobs():
             if job.next_run_time is not None and job.next_run_time > now + 2 * self._every[job.id]:

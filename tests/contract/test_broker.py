@@ -758,4 +758,4 @@ async def test_stopping_leaves_no_task_running(brokers: Brokers) -> None:
     await worker.stop()
     await server.stop()
 
-    await eventually(lambda: asyncio.all_tasks() == before)
+    await eventually(lambda: asyncio.all_tasks() <= before)

@@ -36,6 +36,8 @@ async def test_an_occurrence_that_succeeds_at_once_costs_no_more_than_it_did(
         api = start_leveret("api", "--port", "0", env=env)
         worker = start_leveret("worker", "leveret.cli.bench.handlers", env=env)
         await eventually(lambda: _one(connection, "select count(*) from worker where lease_until > now()"), timeout=30)
+        # Until its queues are bound, each message is published in vain.
+        await eventually(lambda: " serves bench.noop" in worker.output(), timeout=30)
         due = datetime.now(UTC) + timedelta(seconds=1)
         await add_jobs(connection, "bench.noop", [(due, FAR)] * COUNT)
         wal = await connection.fetchval("select pg_current_wal_insert_lsn()")
