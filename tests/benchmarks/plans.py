@@ -129,11 +129,11 @@ async def looks(connection: asyncpg.Connection[asyncpg.Record], worker: uuid.UUI
         Look("What the publisher has to know", "dispatch/to_publish", []),
         Look("Dispatch messages of one type that no worker was told of", "dispatch/take_unpublished", ["type.3", 500, 60.0]),
         Look("A hundred claims", "attempts/claim", [[worker] * 100, pending, one, types]),
-        Look("Locks for a hundred ends", "slots/lock_jobs", [running, []]),
+        Look("Locks for a hundred ends", "slots/lock_jobs", [running, [], running]),
         Look(
             "A hundred successes",
             "attempts/finish_succeeded",
-            [running, one, tokens, one, [0.1] * 100, ["null"] * 100],
+            [running, one, tokens, one, [0.1] * 100, ["null"] * 100, []],
         ),
         Look("Their places are free", "slots/free", [running]),
         Look("Retries whose time has come", "attempts/retry_due", [1000]),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from leveret_core.failpoints import FailpointError, arm
 from leveret_core.messages import JobError
 from leveret_core.store.commands.occurrences import cancel_occurrence, trigger_job
 from leveret_core.store.database import Database
@@ -146,15 +147,30 @@ async def test_a_batch_with_a_success_of_the_job_never_pauses_it(control: Contro
     assert (row["failures"], row["paused_at"]) == (0, None)
 
 
-async def test_a_success_that_comes_again_after_a_crash_still_ends_the_row(control: Control) -> None:
+async def test_a_success_that_comes_again_forgets_no_failure_that_was_counted_since(control: Control) -> None:
     worker = await control.worker()
     job = await failing_job(control)
     await ends(control, worker, job)
     occurrence = (await trigger_job(control.db, job, actor="test")).occurrence_id
     success = finished(await control.claim(worker, occurrence))
     await control.report(worker, success)
-    # As if the process had died between the commit and the statement that follows it.
-    await control.db.pool.execute("update job set failures = 1 where id = $1", job)
+    assert (await job_row(control, job))["failures"] == 0
+    assert ("jobs", (job,)) in [(hint.topic, hint.ids) for hint in control.sent]
+    await ends(control, worker, job)
+    await control.report(worker, success)
+    assert (await job_row(control, job))["failures"] == 1
+
+
+async def test_a_success_that_is_not_committed_leaves_the_count(control: Control) -> None:
+    worker = await control.worker()
+    job = await failing_job(control)
+    await ends(control, worker, job)
+    occurrence = (await trigger_job(control.db, job, actor="test")).occurrence_id
+    success = finished(await control.claim(worker, occurrence))
+    arm("before_ingest_commit=raise")
+    with pytest.raises(FailpointError):
+        await control.report(worker, success)
+    assert (await job_row(control, job))["failures"] == 1
     await control.report(worker, success)
     assert (await job_row(control, job))["failures"] == 0
 

@@ -301,12 +301,12 @@ async def test_a_place_given_to_what_ran_without_one_is_freed_under_the_lock_of_
     worker = await control.worker()
     answer = await control.claim(worker, await triggered(control, job))
     async with control.db.transaction() as ending:
-        assert await ending.fetch(sql("slots/lock_jobs"), [answer.occurrence], []) == []
+        assert await ending.fetch(sql("slots/lock_jobs"), [answer.occurrence], [], [answer.occurrence]) == []
         changes = {"concurrency": "queue"}
         await job_changes.edit_job(control.db, job, changes, actor="test", version=None, payload_limit=1000)
         following = await triggered(control, job)
         assert (await control.row(following))["state"] == "waiting"
-        ends = [[answer.occurrence], [1], [uuid.UUID(answer.token)], [9], [0.0], ["null"]]
+        ends = [[answer.occurrence], [1], [uuid.UUID(answer.token)], [9], [0.0], ["null"], []]
         await ending.fetch(sql("attempts/finish_succeeded"), *ends)
         async with control.db.transaction() as other:
             await other.execute("select from job where id = $1 for no key update", job)

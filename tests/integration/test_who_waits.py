@@ -143,19 +143,27 @@ Lock = Callable[[Connection, list[int]], Awaitable[object]]
 
 
 async def _lock_jobs_of_slots(connection: Connection, ids: list[int]) -> object:
-    return await connection.fetch(sql("slots/lock_jobs"), ids, [])
+    return await connection.fetch(sql("slots/lock_jobs"), ids, [], [])
 
 
 async def _lock_jobs_of_failures(connection: Connection, ids: list[int]) -> object:
-    return await connection.fetch(sql("slots/lock_jobs"), [], ids)
+    return await connection.fetch(sql("slots/lock_jobs"), [], ids, [])
 
 
-@pytest.mark.parametrize("lock", [_lock_jobs_of_slots, _lock_jobs_of_failures])
+async def _lock_jobs_of_recoveries(connection: Connection, ids: list[int]) -> object:
+    return await connection.fetch(sql("slots/lock_jobs"), [], [], ids)
+
+
+@pytest.mark.parametrize("lock", [_lock_jobs_of_slots, _lock_jobs_of_failures, _lock_jobs_of_recoveries])
 @pytest.mark.parametrize("backwards", [False, True], ids=["in order", "moved"])
 async def test_all_who_lock_jobs_lock_them_in_the_order_of_their_ids(control: Control, lock: Lock, backwards: bool) -> None:
     """So none of them waits for another that waits for it. The last job is held: then all the others are locked."""
     jobs = [await control.job(f"job-{n}") for n in range(30)]
     occurrences = [await triggered(control, job) for job in reversed(jobs)]
+    await control.db.pool.execute("update job set failures = 1")
+    running = """update occurrence set state = 'running', attempt = 1, started_at = now(), claim_token = gen_random_uuid(),
+        worker_id = $1"""
+    await control.db.pool.execute(running, uuid.UUID(await control.worker()))
     if backwards:
         # Where the rows lie says nothing about their order any more.
         for job in reversed(jobs):

@@ -27,11 +27,10 @@ from leveret_core.messages import (
 from leveret_core.messages.event_batch import BadEvent, GoodEvent, UnknownVersion, as_bad, read_events
 from leveret_core.policy import DEFAULT_SNOOZES
 from leveret_core.settings import Settings
-from leveret_core.store.attempts.ends import MAY_FAIL, Ending, Settled, Success, jobs_that_succeeded, settle, succeed
+from leveret_core.store.attempts.ends import MAY_FAIL, Ending, Settled, Success, settle, succeed
 from leveret_core.store.attempts.reports import LogLine, Report, insert_logs, note_checkpoints, note_progress
 from leveret_core.store.database import Database
 from leveret_core.store.errors import apply_apart
-from leveret_core.store.jobs import failures
 from leveret_core.store.slots.release import lock_jobs_of
 from leveret_core.text import clean_text
 from leveret_dispatcher.ends.quarantine import DeadEvent, Quarantine
@@ -163,27 +162,23 @@ class Ingestor:
         async with self._db.transaction() as connection:
             if finished:
                 # All jobs at once and in order, before any occurrence is touched.
-                locked = await lock_jobs_of(connection, {e.occurrence for e in finished}, may_fail)
+                locked = await lock_jobs_of(
+                    connection, {e.occurrence for e in finished}, may_fail, {e.occurrence for e in succeeded}
+                )
             await note_progress(connection, [_progress(each) for each in progress.values()])
             await note_checkpoints(connection, [_checkpoint(each) for each in saved.values()])
             if succeeded:
                 settled, recovered = await succeed(connection, [_success(each) for each in succeeded], locked)
             if others:
                 more = await settle(connection, [self._ending(event) for event in others], recovered)
-                settled = Settled(settled.changed + more.changed, settled.wake or more.wake, more.jobs)
+                settled = Settled(settled.changed + more.changed, settled.wake or more.wake, settled.jobs + more.jobs)
             await insert_logs(connection, [_log_line(*each) for each in logs])
             reach("before_ingest_commit")
-        known = {e.occurrence for e in succeeded}.difference(settled.changed)
         reported = {occurrence for occurrence, _ in (*progress, *saved)}
         settled.changed.extend(reported - set(settled.changed))
         self._tell(settled)
         if logs:
             self._hints.send(Hint("logs", tuple({event.occurrence for _, event in logs})))
-        if known:
-            # A batch that comes again may be one whose end was committed and this was not.
-            recovered |= await jobs_that_succeeded(self._db, known)
-        if cleared := await failures.forget(self._db, recovered):
-            self._hints.send(Hint("jobs", tuple(cleared)))
 
     def _ending(self, event: Finished) -> Ending:
         error = event.error

@@ -10,7 +10,7 @@ from uuid import UUID
 from leveret_core import policy
 from leveret_core.retry import stored_policy
 from leveret_core.states import State
-from leveret_core.store.database import Connection, Database, columns, sql
+from leveret_core.store.database import Connection, columns, sql
 from leveret_core.store.jobs import failures
 from leveret_core.store.rows import Row, typed
 from leveret_core.store.slots.release import lock_jobs_of, release
@@ -93,17 +93,14 @@ async def succeed(connection: Connection, successes: Sequence[Success], locked: 
         locked: ids of the jobs whose locks it holds, from `lock_jobs_of`.
 
     Returns:
-        What changed, and the ids of the jobs that had a success; backfills say nothing about them.
+        What changed, jobs that had failed before and begin to count anew among it; and the ids of the jobs that had a
+        success; backfills say nothing about them.
     """
-    done = await connection.fetch(sql("attempts/finish_succeeded"), *columns(sorted(successes), 6))
+    done = await connection.fetch(sql("attempts/finish_succeeded"), *columns(sorted(successes), 6), sorted(locked))
     ids = [row["id"] for row in done]
     admitted = await release(connection, ids, locked)
-    return Settled([*ids, *admitted], bool(admitted)), {row["job_id"] for row in done if row["backfill_id"] is None}
-
-
-async def jobs_that_succeeded(db: Database, occurrences: Collection[int]) -> set[int]:
-    """The jobs of those of the occurrences that succeeded; backfills say nothing about them."""
-    return {row["job_id"] for row in await db.fetch("jobs/succeeded", sorted(occurrences))}
+    recovered = sorted({row["job_id"] for row in done if row["recovered"]})
+    return Settled([*ids, *admitted], bool(admitted), recovered), {row["job_id"] for row in done if row["backfill_id"] is None}
 
 
 async def settle(connection: Connection, endings: Sequence[Ending], recovered: Collection[int] = ()) -> Settled:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from leveret_core.store.database import Connection, Database, columns, sql
+from leveret_core.store.database import Connection, columns, sql
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +57,6 @@ async def count(connection: Connection, failures: Sequence[Failure], recovered: 
             detail = msgspec.json.encode({"reason": row["pause_reason"]}).decode()
             await connection.execute(sql("jobs/audit"), "dispatcher", "disable", row["id"], detail)
     return disabled
-
-
-async def forget(database: Database, jobs: Collection[int]) -> list[int]:
-    """These jobs had a success, which is committed; returns the ids of those that had failed before. Safe to repeat."""
-    return [row["id"] for row in await database.fetch("jobs/forget_failures", sorted(jobs))] if jobs else []
 
 
 def _shown(failure: Failure) -> str:

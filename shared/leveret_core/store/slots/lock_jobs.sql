@@ -1,9 +1,13 @@
--- Locks, in one order for all, the jobs whose slots the occurrences $1 hold, and the jobs of the occurrences $2, which may fail.
+-- Locks, in one order for all, the jobs whose slots the occurrences $1 hold, the jobs of the occurrences $2, which may fail, and those of the
+-- occurrences $3 that have failures to forget, should these succeed; see claim.sql for `state::text`.
 select j.id from job j
 where j.id in (
     select s.job_id from slot s where s.occurrence_id = any($1::bigint[])
     union all
     select o.job_id from occurrence o where o.id = any($2::bigint[])
+    union all
+    select o.job_id from occurrence o join job f on f.id = o.job_id
+    where o.id = any($3::bigint[]) and o.state::text in ('running', 'cancelling') and f.failures > 0
 )
 order by j.id
 for no key update

@@ -53,18 +53,21 @@ async def lock_other_jobs(connection: Connection, job_ids: Collection[int]) -> N
     await connection.execute(sql("slots/lock_other_jobs"), sorted(job_ids))
 
 
-async def lock_jobs_of(connection: Connection, occurrences: Collection[int], may_fail: Collection[int]) -> set[int]:
+async def lock_jobs_of(
+    connection: Connection, occurrences: Collection[int], may_fail: Collection[int], may_succeed: Collection[int] = ()
+) -> set[int]:
     """Lock, in one order for all transactions, the jobs whose rows the ends of these occurrences may change.
 
     Args:
         connection: inside a transaction that holds no locks on jobs or occurrences yet.
         occurrences: that may give back a slot.
         may_fail: those of them that may fail, which is counted in the rows of their jobs.
+        may_succeed: those of them that may succeed, which ends the count of failures of their jobs.
 
     Returns:
         Ids of the locked jobs.
     """
-    rows = await connection.fetch(sql("slots/lock_jobs"), sorted(occurrences), sorted(may_fail))
+    rows = await connection.fetch(sql("slots/lock_jobs"), sorted(occurrences), sorted(may_fail), sorted(may_succeed))
     return {row["id"] for row in rows}
 
 
