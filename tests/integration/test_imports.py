@@ -97,17 +97,34 @@ async def test_a_wrong_entry_costs_itself_alone_and_nothing_is_deleted_for_it(ap
     answer = await api.ok("POST", "/imports", json={"source": "s", "jobs": [*jobs[:2], {"key": "\x00"}], "prune": True})
 
     assert [(each["name"], each["result"]) for each in answer["items"]] == [
+        ("a", "unchanged"),
         ("b", "refused"),
         ("", "refused"),
-        ("a", "unchanged"),
         ("b", "gone"),
         ("c", "gone"),
     ]
-    assert "minute: 61 is above 59" in answer["items"][0]["problem"]
+    assert [each["entry"] for each in answer["items"]] == [0, 1, 2, None, None]
+    assert "minute: 61 is above 59" in answer["items"][1]["problem"]
     assert "could not be read" in answer["items"][3]["problem"]
-    bodies: list[dict[str, Any]] = [{"source": ""}, {"source": "a\nb"}, {"jobs": [1]}, {"jobs": [{}] * 1001}, {"what": 1}]
+    bodies: list[dict[str, Any]] = [{"source": ""}, {"source": "a\nb"}, {"jobs": 1}, {"jobs": [{}] * 1001}, {"what": 1}]
     for wrong in bodies:
         await api.refused("POST", "/imports", 422, json={"source": "s", "jobs": []} | wrong)
+
+
+async def test_an_entry_whose_job_has_another_name_is_told_by_its_place(api: Api) -> None:
+    one = {"type": "report.daily", "trigger": {"kind": "manual"}}
+    await api.job("older")
+    await api.job("taken", type="report.other")
+    jobs = [one | {"name": "new"}, one | {"name": "taken"}, 7, None, one | {"name": "last"}]
+    answer = await api.ok("POST", "/imports", json={"source": "s", "jobs": jobs})
+    assert [(each["entry"], each["name"], each["result"]) for each in answer["items"]] == [
+        (0, "older", "adopted"),
+        (1, "taken-s", "created"),
+        (2, "", "refused"),
+        (3, "", "refused"),
+        (4, "last", "created"),
+    ]
+    assert answer["items"][2]["problem"] == "an entry must be an object"
 
 
 async def test_jobs_of_an_import_that_did_not_remember_its_source_are_adopted(api: Api) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter
 
@@ -27,19 +27,20 @@ async def import_from_source(body: ImportRequest, services: ServicesDep) -> Impo
     Only what has changed in the source since the last import is changed; what people have edited since stays. Jobs of other
     sources are not touched: a name that is taken gets the source behind it. A wrong entry is refused and stops no other.
     """
-    wanted: list[Wanted] = []
-    refused: list[ImportedJob] = []
-    for entry in body.jobs:
+    wanted: dict[int, Wanted] = {}
+    refused: dict[int, ImportedJob] = {}
+    for place, entry in enumerate(body.jobs):
         try:
-            wanted.append(await _wanted(services, entry))
+            wanted[place] = await _wanted(services, entry)
         except InvalidInput as error:
-            problem = "; ".join(f"{each.field}: {each.message}" for each in error.problems)
-            name = clean_text(str(entry.get("name", ""))[:200])
-            refused.append(ImportedJob(name=name, result="refused", problem=clean_text(problem)))
+            problem = "; ".join(f"{each.field}: {each.message}" if each.field else each.message for each in error.problems)
+            refused[place] = ImportedJob(
+                entry=place, name=_name(entry), result="refused", problem=clean_text(problem), trigger_description=None
+            )
     done = await import_jobs(
         services.database,
         body.source,
-        wanted,
+        list(wanted.values()),
         prune=body.prune,
         dry_run=body.dry_run,
         actor=ACTOR,
@@ -49,10 +50,21 @@ async def import_from_source(body: ImportRequest, services: ServicesDep) -> Impo
         for each in done:
             if each.change is not None:
                 services.job_changed(each.change.job_id, occurrences=each.change.moved)
-    return ImportResult(items=refused + [ImportedJob.of(each) for each in done], dry_run=body.dry_run)
+    taken = dict(zip(wanted, done, strict=False))
+    items = [refused.get(place) or ImportedJob.of(taken[place], place) for place in range(len(body.jobs))]
+    gone = [ImportedJob.of(each, None) for each in done[len(wanted) :]]
+    return ImportResult(items=items + gone, dry_run=body.dry_run)
 
 
-async def _wanted(services: Services, entry: dict[str, Any]) -> Wanted:
+def _name(entry: object) -> str:
+    name = cast("dict[str, object]", entry).get("name") if isinstance(entry, dict) else None
+    return clean_text(name[:200]) if isinstance(name, str) else ""
+
+
+async def _wanted(services: Services, entry: object) -> Wanted:
+    if not isinstance(entry, dict):
+        raise InvalidInput.at("", "an entry must be an object")
+    entry = cast("dict[str, Any]", entry)
     values = {name: value for name, value in entry.items() if name != "key"}
     definition = define(values, payload_limit=services.settings.payload_limit)
     await check_definition(services, definition)

@@ -26,10 +26,11 @@ class ImportRequest(Body):
         description="Names what the jobs come from. The next import of the same name is of the same source.",
         examples=["db2:alice"],
     )
-    jobs: list[dict[str, Any]] = Field(
+    jobs: list[Any] = Field(
         max_length=1_000,
         description="Job definitions as `POST /jobs` takes them, each with a `key` that tells what it runs (default: its "
-        "name). Several may have the same, as one command at several times has.",
+        "name). Several may have the same, as one command at several times has. "
+        "What is no such definition is refused by itself.",
     )
     prune: bool = Field(default=False, description="Delete the jobs whose entry is gone from the source.")
     partial: bool = Field(default=False, description="The source has entries that could not be read: nothing is deleted.")
@@ -41,7 +42,13 @@ class ImportedJob(BaseModel):
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
-    name: str
+    entry: int | None = Field(
+        description="Which of the `jobs` of the request, counted from 0; null for a job whose entry is gone."
+    )
+    name: str = Field(
+        description="Of the job, which is not the entry's when that was taken, or when the job was renamed since; of a refused "
+        "entry its own, as far as it has one."
+    )
     result: Literal["created", "adopted", "updated", "unchanged", "gone", "deleted", "refused"] = Field(
         description="`adopted`: there was the same job already, and it belongs to the source from now on. `gone`: its entry "
         "is gone from the source, and the job runs on."
@@ -51,9 +58,10 @@ class ImportedJob(BaseModel):
     trigger_description: str | None = None
 
     @classmethod
-    def of(cls, imported: Imported) -> ImportedJob:
-        """What the store says."""
+    def of(cls, imported: Imported, entry: int | None) -> ImportedJob:
+        """What the store says of the entry at that place."""
         return cls(
+            entry=entry,
             name=imported.name,
             result=imported.result,
             fields=list(imported.fields),
@@ -63,7 +71,7 @@ class ImportedJob(BaseModel):
 
 
 class ImportResult(BaseModel):
-    """What became of each entry, then of each job whose entry is gone."""
+    """What became of each entry, in their order, then of each job whose entry is gone."""
 
     items: list[ImportedJob]
     dry_run: bool

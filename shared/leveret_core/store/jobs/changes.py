@@ -134,14 +134,15 @@ async def edit_job(
 
 
 async def pause_job(db: Database, ref: JobRef, *, reason: str | None, actor: str) -> Change:
-    """Stop a job from being due; it can still be triggered. Pausing a paused job only replaces its reason.
+    """Stop a job from being due; it can still be triggered. Pausing a paused job replaces its reason, if that is another.
 
     Raises:
         NotFound: there is no such job.
     """
     async with db.transaction() as connection:
         row = await _lock(connection, ref)
-        await connection.execute(sql("jobs/pause"), row["id"], reason)
+        if await connection.fetchval(sql("jobs/pause"), row["id"], reason) is None:
+            return Change(row["id"])
         await _audit(connection, actor, "pause", row["id"], {"reason": reason})
         return Change(row["id"], fields=("paused",))
 

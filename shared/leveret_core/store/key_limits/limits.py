@@ -54,10 +54,14 @@ async def get_key_limit(db: Database, job_type: str) -> KeyLimit:
 
 
 async def put_key_limit(db: Database, limit: KeyLimit, *, actor: str) -> KeyLimit:
-    """Limit the values of a key of a type, or change that limit. With another key all begin anew, with full buckets."""
+    """Limit the values of a key of a type, or change that limit; the same again changes nothing.
+
+    With another key all begin anew, with full buckets.
+    """
     async with db.transaction() as connection:
         old = await connection.fetchrow(sql("key_limits/lock"), limit.type)
-        await connection.execute(sql("key_limits/put"), limit.type, limit.key, limit.count, limit.per)
+        if await connection.fetchval(sql("key_limits/put"), limit.type, limit.key, limit.count, limit.per) is None:
+            return limit
         if old is not None and old["key"] != limit.key:
             await connection.execute(sql("key_limits/dissolve_queues"), limit.type, timeout=_TIMEOUT)
         elif old is not None and (old["count"], old["per"]) != (limit.count, limit.per):

@@ -51,10 +51,10 @@ async def get_rate_limit(db: Database, job_type: str) -> RateLimit:
 
 
 async def put_rate_limit(db: Database, limit: RateLimit, *, actor: str) -> RateLimit:
-    """Limit a type, or change its limit."""
+    """Limit a type, or change its limit; the same limit again changes nothing."""
     async with db.transaction() as connection:
-        await connection.execute(sql("rate_limits/put"), limit.type, limit.count, limit.per)
-        await _audit(connection, actor, "limit", {"type": limit.type, "count": limit.count, "per": limit.per})
+        if await connection.fetchval(sql("rate_limits/put"), limit.type, limit.count, limit.per) is not None:
+            await _audit(connection, actor, "limit", {"type": limit.type, "count": limit.count, "per": limit.per})
     return limit
 
 

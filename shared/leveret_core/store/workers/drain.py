@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 async def drain_worker(db: Database, worker_id: UUID, *, tell: Callable[[Drain], Awaitable[None]], actor: str) -> WorkerRow:
-    """Ask a worker to take nothing more, to finish what it runs, and to end. Asking again does no harm.
+    """Ask a worker to take nothing more, to finish what it runs, and to end. Asking again only tells it again.
 
     The word stands in the worker's row, and the answers to its heartbeats tell it; `tell` only makes that quicker.
 
@@ -39,9 +39,9 @@ async def drain_worker(db: Database, worker_id: UUID, *, tell: Callable[[Drain],
             raise NotFound(f"there is no worker {worker_id}")
         if row["stopped_at"] is not None:
             raise Conflict(f"worker {worker_id} is gone: it is {row['state']}")
-        detail = json.dumps({"worker": str(worker_id), "name": row["name"]})
-        await connection.execute(sql("workers/drain"), worker_id)
-        await connection.execute(sql("workers/audit"), actor, "drain", detail)
+        if await connection.fetchval(sql("workers/drain"), worker_id) is not None:
+            detail = json.dumps({"worker": str(worker_id), "name": row["name"]})
+            await connection.execute(sql("workers/audit"), actor, "drain", detail)
         told = one(WorkerRow, await connection.fetchrow(sql("workers/one"), worker_id))
         assert told is not None
     try:
