@@ -7,6 +7,10 @@ MINUTES ?= 5
 # Most tests wait for servers rather than compute; each worker has servers of its own.
 WORKERS ?= 3
 
+# Compiled modules are kept, whatever the shell says: a run of the tests starts hundreds of processes, and each would compile all
+# that it imports.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
