@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Cancel
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
+from leveret_core.store.dead_events.quarantine import DeadEventBytesRow, Replayed
 from leveret_core.store.reads.workers import announced_handlers
 from leveret_core.store.slots.decisions import Replaced
 from leveret_core.supervision import Supervisor
@@ -27,6 +28,10 @@ log = logging.getLogger(__name__)
 
 def _never() -> bool:
     return False
+
+
+async def _no_ingestor(dead: DeadEventBytesRow) -> Replayed:
+    return Replayed(refused=1, reason="this process applies no events")
 
 
 @dataclass
@@ -43,6 +48,7 @@ class Services:
         supervisor: of the background tasks, for `/readyz` and `/metrics`.
         refused: how many requests of workers this process refused, by kind, for `/metrics`.
         quarantined: how many events of workers this process could not apply, by kind, for `/metrics`.
+        replay: hands a dead event to the ingestor of this process again.
         draining: set it before a shutdown, so that `/readyz` sends new requests elsewhere.
     """
 
@@ -55,6 +61,7 @@ class Services:
     supervisor: Supervisor = field(default_factory=Supervisor)
     refused: Callable[[], Mapping[str, int]] = dict
     quarantined: Callable[[], Mapping[str, int]] = dict
+    replay: Callable[[DeadEventBytesRow], Awaitable[Replayed]] = _no_ingestor
     draining: bool = False
     served: Cached[Served] = field(init=False)
     """What live workers serve; a few seconds old at most, less when a worker says hello."""

@@ -16,6 +16,7 @@ from leveret_dispatcher.claims.claim_desk import ClaimDesk
 from leveret_dispatcher.dispatcher import Dispatcher
 from leveret_dispatcher.ends.ingestor import Ingestor
 from leveret_dispatcher.ends.progress_report import ProgressReport
+from leveret_dispatcher.ends.replay import Replay
 from leveret_dispatcher.leadership.candidate import Candidate
 from leveret_dispatcher.leadership.lock import RedisLock
 from leveret_dispatcher.leadership.term import Term
@@ -35,6 +36,9 @@ class ControlPlane:
         hints: between replicas.
         supervisor: keeps the candidate.
         dispatcher: whether to stand for election. Default true.
+
+    Attributes:
+        replay: hands dead events to this process's ingestor again.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class ControlPlane:
         self._desk = ClaimDesk(settings, database, hints)
         self._ingestor = Ingestor(settings, database, hints)
         self._report = ProgressReport(database, lambda: broker.events_behind, min(5.0, settings.unnamed_grace / 3))
+        self.replay = Replay(self._ingestor)
         self._reporting: Kept | None = None
         self._own_database = Database(
             settings.database_url, pool_size=6, application_name="leveret dispatcher", idle_in_transaction=3.0

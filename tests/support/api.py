@@ -19,6 +19,8 @@ from leveret_core.hints import Hint, Hints
 from leveret_core.messages import Control as Word
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
+from leveret_dispatcher.ends.ingestor import Ingestor
+from leveret_dispatcher.ends.replay import Replay
 from support.control import Exchange
 
 HOURLY = {"kind": "cron", "expression": "0 * * * *"}
@@ -89,7 +91,8 @@ async def running_api(database_url: str, *, static: Path | None = None, **settin
     broker = Listening()
     settings.setdefault("allowed_hosts", "leveret.test,127.0.0.1")
     chosen = Settings(database_url=database_url, **settings)
-    services = Services(chosen, database, broker, Hints(None), redis=None)
+    hints = Hints(None)
+    services = Services(chosen, database, broker, hints, redis=None, replay=Replay(Ingestor(chosen, database, hints)))
     app = create_app(services, static=static or Path("/nowhere"))
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://leveret.test") as http:

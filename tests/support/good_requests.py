@@ -82,6 +82,7 @@ GOOD: dict[str, Good] = {
     "listDeadEvents": Good({"worker": "00000000-0000-4000-8000-000000000000", "occurrence": "1"} | PAGE),
     "getDeadEvent": Good(),
     "discardDeadEvent": Good(),
+    "replayDeadEvent": Good(),
     "previewSchedule": Good(body={"trigger": CRON, "after": "2026-01-01T00:00:00", "until": "2027-01-01T00:00:00", "count": 3}),
     "listRateLimits": Good(),
     "getRateLimit": Good(),

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Path, Query
 from leveret_api.cursors import decode_cursor, encode_cursor
 from leveret_api.json_body import JSONRoute
 from leveret_api.openapi import refusals
-from leveret_api.routers.parameters import Cursor, Limit
-from leveret_api.schemas.dead_events import DeadEvent, DeadEventBytes, DeadEventPage
+from leveret_api.routers.parameters import ACTOR, Cursor, Limit
+from leveret_api.schemas.dead_events import DeadEvent, DeadEventBytes, DeadEventPage, DeadEventReplay
 from leveret_api.services import ServicesDep
 from leveret_core.store.dead_events import quarantine
 
@@ -44,4 +44,16 @@ async def read_dead_event(dead_event_id: DeadEventId, services: ServicesDep) -> 
 @router.delete("/{id}", status_code=204, operation_id="discardDeadEvent", responses=refusals(404))
 async def discard_dead_event(dead_event_id: DeadEventId, services: ServicesDep) -> None:
     """Discard one that has been looked at. Nothing else changes by it."""
-    await quarantine.discard_dead_event(services.database, dead_event_id)
+    await quarantine.discard_dead_event(services.database, dead_event_id, actor=ACTOR)
+
+
+@router.post("/{id}/replay", operation_id="replayDeadEvent", responses=refusals(404))
+async def replay_dead_event(dead_event_id: DeadEventId, services: ServicesDep) -> DeadEventReplay:
+    """Hand one to the ingestor again, as after an upgrade of the server, or when a limit was raised.
+
+    It goes through the same code as an event that comes now, so an attempt that has ended stays as it is. Asking again is safe.
+    """
+    done = await services.replay(await quarantine.read_dead_event(services.database, dead_event_id))
+    if done.applied:
+        await quarantine.forget_replayed(services.database, dead_event_id, actor=ACTOR)
+    return DeadEventReplay.of(done)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from leveret_core.store.dead_events.quarantine import DeadEventBytesRow, DeadEventRow
+from leveret_core.store.dead_events.quarantine import DeadEventBytesRow, DeadEventRow, Replayed
 
 
 class DeadEvent(BaseModel):
@@ -44,6 +44,30 @@ class DeadEventBytes(DeadEvent):
     def whole(cls, row: DeadEventBytesRow) -> DeadEventBytes:
         """The dead event in a row."""
         return cls.model_validate(row.values() | {"text": _text(row.body), "base64": base64.b64encode(row.body).decode()})
+
+
+class DeadEventReplay(BaseModel):
+    """What became of a dead event that was handed to the ingestor again."""
+
+    result: Literal["applied", "stale", "refused"] = Field(
+        description="`applied`: at least one event changed something, and the dead event is gone. `refused`: none did, and one "
+        "is wrong, still. `stale`: none did, because their attempts have ended or have them already. Those two stay."
+    )
+    reason: str | None = Field(description="What is wrong with the first that was refused.")
+    applied: int = Field(description="Events that changed something: of a whole message there may be several.")
+    stale: int
+    refused: int = Field(description="Events that are wrong; those of a whole message are dead events of their own now.")
+
+    @classmethod
+    def of(cls, done: Replayed) -> DeadEventReplay:
+        """What the ingestor says."""
+        return cls(
+            result="applied" if done.applied else "refused" if done.refused else "stale",
+            reason=done.reason or None,
+            applied=done.applied,
+            stale=done.stale,
+            refused=done.refused,
+        )
 
 
 class DeadEventPage(BaseModel):

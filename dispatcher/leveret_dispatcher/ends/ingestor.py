@@ -100,11 +100,28 @@ class Ingestor:
                 else:
                     items.append(_Item(events.worker, good))
         bad.extend(await self._apply_all(items))
-        await self._refuse(bad)
+        await self.refuse(bad)
         await self.quarantine.keep(dead)
         reach("after_ingest_commit")
         for message in batch:
             await message.ack()
+
+    async def apply_alone(self, worker: uuid.UUID, read: GoodEvent | BadEvent) -> int | str:
+        """Apply one event and quarantine nothing; returns how many rows it changed, or why it cannot be applied.
+
+        Raises:
+            Exception: Postgres is away, or anything else but the data of the event is at fault.
+        """
+        if isinstance(read, BadEvent):
+            return read.reason
+        if problem := self._over_limit(read.event):
+            return problem
+
+        async def apply(items: Sequence[_Item]) -> list[int | str]:
+            return [await self._apply(items)]
+
+        (found,) = await apply_apart([_Item(worker, read)], apply, lambda _, error: f"{type(error).__name__}: {error}")
+        return found
 
     async def _apply_all(self, items: Sequence[_Item]) -> list[tuple[uuid.UUID, BadEvent]]:
         """Apply all `items` but those whose data Postgres refuses, which are returned."""
@@ -119,7 +136,7 @@ class Ingestor:
         found = await apply_apart(items, apply, refuse) if items else []
         return [each for each in found if each is not None]
 
-    async def _refuse(self, bad: Sequence[tuple[uuid.UUID, BadEvent]]) -> None:
+    async def refuse(self, bad: Sequence[tuple[uuid.UUID, BadEvent]]) -> None:
         """Keep events that are wrong. Those that were to end their attempts end them all the same."""
         for _, one in bad:
             if one.ends and one.occurrence is not None and one.attempt is not None and one.token is not None:
@@ -148,7 +165,8 @@ class Ingestor:
             return f"the checkpoint has {len(event.data)} bytes; at most {MAX_CHECKPOINT} are kept"
         return ""
 
-    async def _apply(self, items: Sequence[_Item]) -> None:
+    async def _apply(self, items: Sequence[_Item]) -> int:
+        """Apply all in one transaction; returns how many rows of occurrences and logs they changed."""
         # Not by occurrence: a late word of a lost attempt must not hide that of the current one.
         finished = [i.event for i in items if isinstance(i.event, Finished)]
         succeeded = [e for e in finished if e.outcome == "succeeded"]
@@ -165,20 +183,22 @@ class Ingestor:
                 locked = await lock_jobs_of(
                     connection, {e.occurrence for e in finished}, may_fail, {e.occurrence for e in succeeded}
                 )
-            await note_progress(connection, [_progress(each) for each in progress.values()])
-            await note_checkpoints(connection, [_checkpoint(each) for each in saved.values()])
+            changed = await note_progress(connection, [_progress(each) for each in progress.values()])
+            changed += await note_checkpoints(connection, [_checkpoint(each) for each in saved.values()])
             if succeeded:
                 settled, recovered = await succeed(connection, [_success(each) for each in succeeded], locked)
             if others:
                 more = await settle(connection, [self._ending(event) for event in others], recovered)
                 settled = Settled(settled.changed + more.changed, settled.wake or more.wake, settled.jobs + more.jobs)
-            await insert_logs(connection, [_log_line(*each) for each in logs])
+            changed += await insert_logs(connection, [_log_line(*each) for each in logs])
             reach("before_ingest_commit")
+        changed += len(settled.changed)
         reported = {occurrence for occurrence, _ in (*progress, *saved)}
         settled.changed.extend(reported - set(settled.changed))
         self._tell(settled)
         if logs:
             self._hints.send(Hint("logs", tuple({event.occurrence for _, event in logs})))
+        return changed
 
     def _ending(self, event: Finished) -> Ending:
         error = event.error

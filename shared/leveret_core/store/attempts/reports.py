@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from leveret_core.store.database import Connection, columns, sql
+from leveret_core.store.rows import count_of
 
 
 class Report(NamedTuple):
@@ -34,19 +35,22 @@ class LogLine(NamedTuple):
     token: UUID
 
 
-async def note_progress(connection: Connection, reports: Sequence[Report]) -> None:
-    """Keep progress."""
-    if reports:
-        await connection.execute(sql("attempts/progress"), *columns(sorted(reports), 5))
+async def note_progress(connection: Connection, reports: Sequence[Report]) -> int:
+    """Keep progress; returns of how many attempts."""
+    if not reports:
+        return 0
+    return count_of(await connection.execute(sql("attempts/progress"), *columns(sorted(reports), 5)))
 
 
-async def note_checkpoints(connection: Connection, reports: Sequence[Report]) -> None:
-    """Keep checkpoints."""
-    if reports:
-        await connection.execute(sql("attempts/checkpoint"), *columns(sorted(reports), 5))
+async def note_checkpoints(connection: Connection, reports: Sequence[Report]) -> int:
+    """Keep checkpoints; returns of how many attempts."""
+    if not reports:
+        return 0
+    return count_of(await connection.execute(sql("attempts/checkpoint"), *columns(sorted(reports), 5)))
 
 
-async def insert_logs(connection: Connection, lines: Sequence[LogLine]) -> None:
-    """Keep log records."""
-    if lines:
-        await connection.execute(sql("attempts/insert_logs"), *columns(lines, 9))
+async def insert_logs(connection: Connection, lines: Sequence[LogLine]) -> int:
+    """Keep log records; returns how many of them are new."""
+    if not lines:
+        return 0
+    return count_of(await connection.execute(sql("attempts/insert_logs"), *columns(lines, 9)))

@@ -33,6 +33,22 @@ class DeadEventBytesRow(DeadEventRow, frozen=True):
     body: bytes
 
 
+class Replayed(NamedTuple):
+    """What became of a dead event that was handed to the ingestor again.
+
+    Args:
+        applied: how many events changed something.
+        stale: how many came too late: their attempt has ended, or has them already.
+        refused: how many cannot be applied, still.
+        reason: why, of the first that was refused.
+    """
+
+    applied: int = 0
+    stale: int = 0
+    refused: int = 0
+    reason: str = ""
+
+
 class DeadRow(NamedTuple):
     """What cannot be applied, as its row has it. `size` is of the whole, of which `body` may be a part."""
 
@@ -86,7 +102,23 @@ async def read_dead_event(database: Database, id_: int) -> DeadEventBytesRow:
     return row
 
 
-async def discard_dead_event(database: Database, id_: int) -> None:
-    """Delete one. Raises `NotFound`."""
-    if await database.fetchval("dead_events/discard", id_) is None:
+async def discard_dead_event(database: Database, id_: int, *, actor: str) -> None:
+    """Delete one.
+
+    Args:
+        actor: who asks, for the audit.
+
+    Raises:
+        NotFound: there is no such dead event.
+    """
+    if await database.fetchval("dead_events/discard", id_, actor, "discard_event") is None:
         raise NotFound(f"there is no dead event {id_}")
+
+
+async def forget_replayed(database: Database, id_: int, *, actor: str) -> None:
+    """Delete one that was applied after all. It may be gone already: another client replayed or discarded it just now.
+
+    Args:
+        actor: who asks, for the audit.
+    """
+    await database.fetchval("dead_events/discard", id_, actor, "replay_event")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -73,3 +73,25 @@ def discard(dead_events: Annotated[list[int], typer.Argument(metavar="ID...")], 
         for each in dead_events:
             client.send("DELETE", f"dead-events/{each}")
     note(f"{len(dead_events)} discarded")
+
+
+@app.command()
+def replay(
+    dead_events: Annotated[list[int], typer.Argument(metavar="ID...")], as_json: AsJson = False, url: Url = DEFAULT_URL
+) -> None:
+    """Hand some to the server again, which may be able to apply them by now; exit code 1 if one was refused.
+
+    Those that are applied are gone; `stale` ones changed nothing, because their attempt has ended or has them already.
+    """
+    done: list[dict[str, Any]] = []
+    with Client(url) as client:
+        for each in dead_events:
+            _, answer = client.send("POST", f"dead-events/{each}/replay")
+            done.append({"id": each} | answer)
+    if as_json:
+        show_json(done)
+    else:
+        titles = ("id", "result", "applied", "stale", "refused", "reason")
+        show_table(titles, [tuple(each[title] for title in titles) for each in done], empty="no dead events")
+    if any(each["refused"] for each in done):
+        raise typer.Exit(1)

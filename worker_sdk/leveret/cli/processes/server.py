@@ -146,6 +146,7 @@ async def _parts(settings: Settings, adapters: Adapters, *, dispatcher: bool) ->
             refused=lambda: control.refused,
             supervisor=supervisor,
             quarantined=lambda: control.quarantined,
+            replay=control.replay,
         )
         yield services, control
 
