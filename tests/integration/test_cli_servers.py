@@ -71,6 +71,11 @@ async def test_a_server_without_redis_and_rabbitmq_starts_and_says_what_is_missi
     assert "RabbitMQ is not there yet" in process.output()
     done = await run_leveret("jobs", "list", env={"LEVERET_URL": f"http://127.0.0.1:{port}"})
     assert (done.code, done.err) == (0, "no jobs; `leveret jobs create` makes one\n")
+    connection = await asyncpg.connect(empty_database_url)
+    dead = await connection.fetchval("insert into dead_event (kind, reason, body) values ('batch', 'r', '{}') returning id")
+    await connection.close()
+    told = await run_leveret("dead-events", "replay", str(dead), env={"LEVERET_URL": f"http://127.0.0.1:{port}"})
+    assert (told.code, "missing required field `worker`" in told.out) == (1, True), "its own ingestor reads it"
     process.terminate()
     assert await exit_code(process) == 0
 

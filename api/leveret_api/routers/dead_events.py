@@ -49,7 +49,7 @@ async def discard_dead_event(dead_event_id: DeadEventId, services: ServicesDep) 
 
 @router.post("/{id}/replay", operation_id="replayDeadEvent", responses=refusals(404))
 async def replay_dead_event(dead_event_id: DeadEventId, services: ServicesDep) -> DeadEventReplay:
-    """Hand one to the ingestor again, as after an upgrade of the server, or when a limit was raised.
+    """Hand one to the ingestor again, such as after an upgrade of the server.
 
     It goes through the same code as an event that comes now, so an attempt that has ended stays as it is. Asking again is safe.
     """
