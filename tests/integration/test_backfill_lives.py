@@ -149,7 +149,7 @@ class Life:
 
 
 async def broken(control: Control) -> list[str]:
-    """What must never be true. The line of a job that was just edited may be another than its policy would make."""
+    """What must never be true. The queue of a job just edited may be another than its concurrency policy would make."""
     violations = await control.violations()
     found = [each for each in violations if not each.startswith("more slots of a key") and "under replace" not in each]
     crowded = await control.db.pool.fetch(

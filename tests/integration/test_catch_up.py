@@ -238,7 +238,7 @@ async def test_after_a_standstill_a_tick_waits_for_the_ends_that_were_told_meanw
     assert sorted(await control.states(job)) == ["missed", "pending", "succeeded"]
 
 
-async def test_a_tick_gives_way_to_what_still_runs_some_seconds_after_a_standstill(control: Control) -> None:
+async def test_a_tick_is_skipped_for_what_still_runs_some_seconds_after_a_standstill(control: Control) -> None:
     job = await control.job(trigger=EVERY_TEN)
     await control.claim(await control.worker(), (await trigger_job(control.db, job, actor="test")).occurrence_id)
     await control.db.pool.execute("update job set next_fire_at = $1", last_tick() - timedelta(seconds=20))

@@ -199,8 +199,8 @@ async def test_a_worker_ends_where_the_broker_does_not_come_or_refuses_it(amqp_u
     assert away.code == 1
     assert "cannot be reached" in away.err
 
-    stranger = urlsplit(amqp_url)._replace(netloc=f"nobody:wrong@{urlsplit(amqp_url).netloc.rpartition('@')[2]}")
-    refused = await run_leveret("worker", "examples.app", env={"LEVERET_AMQP_URL": urlunsplit(stranger)})
+    unknown = urlsplit(amqp_url)._replace(netloc=f"nobody:wrong@{urlsplit(amqp_url).netloc.rpartition('@')[2]}")
+    refused = await run_leveret("worker", "examples.app", env={"LEVERET_AMQP_URL": urlunsplit(unknown)})
     assert refused.code == 2
     assert "refused the user 'nobody'" in refused.err
     assert "waiting" not in refused.err

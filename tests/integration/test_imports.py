@@ -127,7 +127,7 @@ async def test_an_entry_whose_job_has_another_name_is_told_by_its_place(api: Api
     assert answer["items"][2]["problem"] == "an entry must be an object"
 
 
-async def test_jobs_of_an_import_that_did_not_remember_its_source_are_adopted(api: Api) -> None:
+async def test_jobs_of_an_import_that_did_not_remember_its_source_are_taken_over(api: Api) -> None:
     (entry,) = parse_crontab("A=1\n0 1 * * * sync\n").jobs
     await api.ok("POST", "/jobs", 201, json={name: value for name, value in entry.items() if name != "key"} | {"timeout": 5})
     text = "A=1\n0 1 * * * sync\n"

@@ -35,7 +35,7 @@ async def control(database_url: str) -> AsyncGenerator[Control]:
     stray = await database.fetch("key_limits/enqueue_lost")
     await database.stop()
     assert violations == []
-    assert stray == [], "nobody stands in line without being in one"
+    assert stray == [], "no run waits in a queue that is not there"
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ async def test_one_with_a_long_backlog_keeps_no_other_waiting(
     await settle(publisher)
     assert runs.published == "a"
     await runs.add("bc")
-    assert publisher.room("test.job") == 0, "what is new stands in line"
+    assert publisher.room("test.job") == 0, "what is new waits in the queue"
     await settle(publisher)
     assert runs.published == "abc"
 

@@ -137,7 +137,7 @@ async def test_a_requeue_replaces_as_well(control: Control) -> None:
     assert await control.states(job) == ["cancelled", "cancelled", "pending"]
 
 
-async def test_with_several_slots_the_oldest_holder_gives_way(control: Control) -> None:
+async def test_with_several_slots_the_oldest_holder_is_replaced(control: Control) -> None:
     worker = await control.worker()
     job = await control.job(concurrency="replace", max_concurrent=2)
     first, second = [(await trigger(control, job)).occurrence_id for _ in range(2)]

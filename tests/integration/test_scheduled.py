@@ -122,7 +122,7 @@ async def test_the_policy_holds_among_runs_that_are_due_together(control: Contro
     assert await control.db.pool.fetchval("select count(*) from slot") == (concurrency != "allow")
 
 
-async def test_a_due_run_gives_way_to_what_holds_the_place_and_under_replace_takes_it(control: Control) -> None:
+async def test_a_due_run_is_skipped_for_what_holds_the_slot_and_under_replace_takes_it(control: Control) -> None:
     skip, replace = await control.job("skip"), await control.job("replace", concurrency="replace")
     worker = await control.worker()
     held = [(await trigger_job(control.db, job, actor="test")).occurrence_id for job in (skip, replace)]

@@ -143,7 +143,7 @@ async def test_a_slow_answer_and_an_idle_connection_are_not_cut_off(place: tuple
 @pytest.mark.parametrize(
     "sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["silent", "half", "idle"]
 )
-async def test_whoever_takes_all_places_gives_way(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+async def test_a_client_that_takes_all_places_is_cut_off(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     monkeypatch.setattr(server, "Waiting", partial(Waiting, head=60, body=60))
     monkeypatch.setattr(server, "MAX_CONNECTIONS", MOST)
     async with running() as place, AsyncExitStack() as stack:

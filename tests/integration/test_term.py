@@ -293,7 +293,7 @@ async def test_what_will_not_end_ends_the_process(start: Start, monkeypatch: pyt
     await stopping
 
 
-async def test_a_dispatcher_that_does_not_come_on_gives_way(start: Start) -> None:
+async def test_a_dispatcher_that_does_not_come_on_resigns(start: Start) -> None:
     async def stuck(term: Term) -> None:
         if term.epoch == 1:
             term.watch("scheduler", 0.2).begin()
@@ -306,7 +306,7 @@ async def test_a_dispatcher_that_does_not_come_on_gives_way(start: Start) -> Non
     assert first.candidate.term is None
 
 
-async def test_a_holder_that_cannot_reach_postgres_gives_way_to_one_that_can(start: Start, database_url: str) -> None:
+async def test_a_holder_that_cannot_reach_postgres_resigns_for_one_that_can(start: Start, database_url: str) -> None:
     async with Proxy(database_url) as proxy:
         first = await start(lock_retry=60, through=proxy.url)
         await eventually(lambda: first.leads)

@@ -16,13 +16,13 @@ from leveret_core.messages import Control, Drain, Unreadable, encode, take_reque
 from support.eventually import eventually
 from support.mutations import mutated
 
-DOORBELL = {"occurrence": 1001, "attempt": 1, "type": "sendemail.welcome", "v": 1}
+DISPATCH = {"occurrence": 1001, "attempt": 1, "type": "sendemail.welcome", "v": 1}
 CANCEL = {"kind": "cancel", "worker": "0b5a4f0e-8f0b-4f9c-9a55-2f6f8c1f6a01", "occurrence": 1001, "attempt": 1, "v": 1}
 CLAIM = {"kind": "claim", "worker": CANCEL["worker"], "secret": "s" * 16, "asks": [[1, 1], [2, 1]], "types": ["a", "b"]}
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(mutated(DOORBELL), max_size=5))
+@given(st.lists(mutated(DISPATCH), max_size=5))
 def test_a_worker_takes_the_dispatch_messages_that_can_be_asked_for_and_no_other(bodies: list[bytes]) -> None:
     async def run() -> list[Delivery]:
         heard: list[Delivery] = []
@@ -30,7 +30,7 @@ def test_a_worker_takes_the_dispatch_messages_that_can_be_asked_for_and_no_other
         worker = MemoryWorkerBroker(hub)
         await worker.start()
         await worker.serve("sendemail.*", 100, heard.append)
-        for body in [*bodies, json.dumps(DOORBELL).encode()]:
+        for body in [*bodies, json.dumps(DISPATCH).encode()]:
             hub.dispatches["sendemail.*"].put(body)
         await eventually(lambda: bool(heard) and heard[-1].dispatch.occurrence == 1001, interval=0)
         await worker.stop()

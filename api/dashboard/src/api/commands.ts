@@ -46,7 +46,7 @@ const rateLimit = (type: string, key: string | undefined) =>
 export const commands = {
   createJob: (definition: Partial<JobDefinition>) => request<Job>("/jobs", { method: "POST", body: definition }),
 
-  /** Refused when the job is no longer at `version`: somebody else changed it meanwhile. */
+  /** Refused when the job is no longer at `version`: another request changed it meanwhile. */
   changeJob: (id: number, version: number, changes: Partial<JobDefinition>) =>
     request<Job>(job(id), { method: "PATCH", body: { ...changes, version } }),
 
@@ -74,7 +74,7 @@ export const commands = {
     }),
 
   /**
-   * At most as many as the server does in one go: ask again while some remain. With `queue` those wait in line that their jobs
+   * At most as many as the server does in one go: ask again while some remain. With `queue` those wait in the concurrency queue that their jobs
    * would skip.
    */
   requeueDead: (choice: DeadLetterChoice, change: PayloadChange = {}, queue = false) =>

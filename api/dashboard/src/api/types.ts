@@ -181,7 +181,7 @@ export interface Occurrence {
   concurrency_key: string;
   priority: number;
   backfill_id: number | null;
-  /** how somebody dealt with one that failed for good */
+  /** how one that failed for good was dealt with */
   resolution: "requeued" | "discarded" | null;
   error: ErrorSummary | null;
 }
@@ -262,7 +262,7 @@ export interface Dispatcher {
   since_seconds: number | null;
   /** how long the oldest due job or occurrence is overdue */
   lag_seconds: number | null;
-  /** what is not over and has nobody who is responsible for it */
+  /** what is not over and has no owner */
   ownerless: number;
   /** ten of these, at most */
   ownerless_examples: { kind: string; id: number; job_id: number; state: string; why: string }[];

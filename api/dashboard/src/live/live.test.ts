@@ -40,7 +40,7 @@ describe("the sequence of hints", () => {
   });
 });
 
-/** A query that somebody looks at, with a counter of its fetches. */
+/** A query that a component looks at, with a counter of its fetches. */
 function watched(client: QueryClient, key: unknown[], fetch: () => Promise<unknown> = async () => 1) {
   const queryFn = vi.fn(fetch);
   const stop = new QueryObserver(client, { queryKey: key, queryFn, retry: false }).subscribe(() => undefined);
@@ -167,7 +167,7 @@ describe("the connection", () => {
     expect(queryFn.mock.calls.length).toBe(connected + 2);
   });
 
-  it("watches an occurrence's log for as long as somebody looks, also over a new connection", () => {
+  it("watches an occurrence's log for as long as a page looks, also over a new connection", () => {
     const listener = vi.fn();
     const stop = live.watch(7, listener);
     socket.say("connect");

@@ -32,7 +32,7 @@ export class Refetcher {
     this.#dirty.clear();
   }
 
-  /** The page is shown again: do what was put off. */
+  /** The page is shown again: do what was deferred. */
   wake(): void {
     if (this.#dirty.size > 0) this.#plan();
   }

@@ -114,7 +114,7 @@ describe("the form of a payload", () => {
     expect(screen.getByText(/The handler would refuse it: to has to be text/)).toBeTruthy();
   });
 
-  it("is JSON where nobody says what the handler takes", () => {
+  it("is JSON where it is not known what the handler takes", () => {
     render(<Editing start="{}" of={null} />);
     expect(screen.queryByLabelText("Form")).toBeNull();
     expect(screen.getByLabelText("Payload").tagName).toBe("TEXTAREA");

@@ -9,7 +9,7 @@ export interface ShapeField {
   schema: Schema;
   required: boolean;
   description: string;
-  /** what the handler takes when it is left out; undefined when nobody says */
+  /** what the handler takes when it is left out; undefined when it is not known */
   fallback: JsonValue | undefined;
 }
 

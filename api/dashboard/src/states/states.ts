@@ -22,7 +22,7 @@ export const LIVE_STATES: readonly State[] = ["scheduled", "waiting", "pending",
 /** How an occurrence can end. */
 export const FINAL_STATES: readonly State[] = STATES.filter((state) => !LIVE_STATES.includes(state));
 
-/** Endings that somebody may have to look at. */
+/** Endings that a user may have to look at. */
 export const TROUBLE: readonly State[] = ["failed", "timed_out", "missed"];
 
 /** States in which the error of the last attempt tells why. */
@@ -60,7 +60,7 @@ export const MEANING: Record<State, string> = {
   succeeded: "The handler returned",
   failed: "The handler raised and no attempt is left",
   timed_out: "It took longer than the job allows",
-  cancelled: "Somebody cancelled it",
+  cancelled: "It was cancelled",
   skipped: "Not run, by the job's concurrency policy or because its handler said so",
-  missed: "Not run, because nobody dispatched it in time",
+  missed: "Not run, because it was not dispatched in time",
 };

@@ -181,7 +181,7 @@ async def test_a_dispatch_message_delivered_twice_runs_once_and_both_are_acknowl
         assert servers.outcomes() == ["succeeded"]
 
 
-async def test_an_attempt_that_was_handed_back_and_is_rung_for_again_is_asked_for_again(
+async def test_an_attempt_that_was_handed_back_and_is_published_again_is_asked_for_again(
     servers: FakeServers, registry: Registry
 ) -> None:
     gate = Gate()

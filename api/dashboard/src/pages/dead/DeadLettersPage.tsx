@@ -24,7 +24,7 @@ import "./dead.css";
 
 const route = getRouteApi("/dead-letters");
 
-/** What failed for good and still waits for somebody to requeue or discard it. */
+/** What failed for good and still waits to be requeued or discarded. */
 export function DeadLettersPage() {
   useTitle("Dead letters");
   const { cursor, ...filter } = route.useSearch();
@@ -72,7 +72,7 @@ export function DeadLettersPage() {
                 />
               ) : (
                 <Empty title="No dead letters">
-                  What fails after its last attempt is kept here until somebody requeues or discards it.
+                  What fails after its last attempt is kept here until it is requeued or discarded.
                 </Empty>
               )
             }

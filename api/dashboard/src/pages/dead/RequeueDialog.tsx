@@ -29,7 +29,7 @@ function RequeueOne({ id, onClose, onDone }: BulkDialogProps & { id: number }) {
   const query = useQuery(queries.occurrence(String(id)));
   const occurrence = query.data;
   const bulk = useBulk();
-  // After it was refused, the next press lets it wait in line.
+  // After it was refused, the next press lets it wait in the concurrency queue.
   const [later, setLater] = useState(false);
   if (!occurrence) {
     return (

@@ -13,7 +13,7 @@ export interface BulkProgress {
   refused: ReadonlyMap<number, string>;
 }
 
-/** Works through many dead letters, some hundreds a request, until none is left, none can be done, or somebody stops it. */
+/** Works through many dead letters, some hundreds a request, until none is left, none can be done, or the user stops it. */
 export function useBulk() {
   const client = useQueryClient();
   const stopped = useRef(false);

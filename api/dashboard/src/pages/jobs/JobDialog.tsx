@@ -54,7 +54,7 @@ function JobEditor({ job: given, from, onClose, onDone }: JobDialogProps) {
       onDone(saved);
     },
   });
-  /** Somebody else has changed the job: take that into the form, and keep what was typed. */
+  /** Another user has changed the job: take that into the form, and keep what was typed. */
   const rereading = useMutation({
     mutationFn: (id: number) => request<Job>(`/jobs/${id}`),
     onSuccess: (fresh) => {

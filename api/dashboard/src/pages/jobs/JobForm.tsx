@@ -54,14 +54,14 @@ function TypeField({ draft, change, problem }: FormProps) {
   const types = useQuery(queries.types()).data?.items;
   const type = draft.type.trim();
   const handler = types && handlerOf(type, types);
-  const nobody = types !== undefined && type !== "" && !handler;
+  const unserved = types !== undefined && type !== "" && !handler;
   const patterns = new Set((types ?? []).map((each) => each.pattern));
   return (
     <Field
       label="Type"
       error={problem("type")}
       hint={
-        nobody
+        unserved
           ? "No live worker serves this type; runs will wait for one."
           : handler?.doc || "Workers that serve it run the job."
       }

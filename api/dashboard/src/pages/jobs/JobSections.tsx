@@ -98,7 +98,7 @@ const CATCH_UP = [
   { value: "none", label: "None" },
 ] as const;
 
-/** What becomes of fire times that nobody dispatched, and how many there are in all. */
+/** What becomes of fire times that were not dispatched, and how many there are in all. */
 export function MissedSection(props: FormProps) {
   const { draft, change } = props;
   return (

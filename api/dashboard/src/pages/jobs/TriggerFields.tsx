@@ -39,7 +39,7 @@ export function TriggerFields(props: FormProps) {
         </div>
       )}
       {draft.kind === "manual" && (
-        <p className="field-hint">It runs only when somebody triggers it, here or over the API.</p>
+        <p className="field-hint">It runs only when it is triggered, here or over the API.</p>
       )}
       {draft.kind !== "manual" && <LimitsSection {...props} />}
     </div>

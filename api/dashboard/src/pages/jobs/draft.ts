@@ -197,7 +197,7 @@ export function read(draft: Draft): Reading {
 }
 
 /**
- * Only what differs between two drafts of a job, so that an edit takes back nothing that somebody else changed. What was
+ * Only what differs between two drafts of a job, so that an edit takes back nothing that another user changed. What was
  * emptied is null, which puts the default back.
  */
 export function changesBetween(before: Draft, after: Draft): Reading {

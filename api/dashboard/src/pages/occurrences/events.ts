@@ -6,7 +6,7 @@ export interface Step {
   /** a state, or how an attempt ended */
   mark: string;
   title: string;
-  /** ISO 8601; null while it goes on or when nobody knows */
+  /** ISO 8601; null while it goes on or when it is not known */
   at: string | null;
   /** milliseconds since the step before it, where both are known */
   after: number | null;

@@ -10,7 +10,7 @@ const LOG = [
   record(1, "debug", "begins"),
   record(2, "INFO", "to Ann", { rows: 7 }),
   record(3, "warning", "3,000 log records are left out here", { left_out: 3_000 }),
-  record(4, "notice", "of somebody's own"),
+  record(4, "notice", "of the user's own"),
   record(5, "error", "refused", { to: "ann" }),
 ];
 const seqs = (filter: { level?: string; text?: string }) =>

@@ -31,7 +31,7 @@ export function shownOf(records: readonly LogRecord[], { level, text }: LogFilte
   return records.filter((record) => {
     if (leftOut(record) !== undefined) return true;
     const severe = LEVELS.indexOf(record.level.toLowerCase() as (typeof LEVELS)[number]);
-    // A level of somebody's own is none of these, and always passes.
+    // A level of the user's own is none of these, and always passes.
     if (severe !== -1 && severe < least) return false;
     return wanted === "" || (record.message + fieldsOf(record)).toLowerCase().includes(wanted);
   });

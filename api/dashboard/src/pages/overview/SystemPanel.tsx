@@ -20,7 +20,7 @@ export function SystemPanel({ overview }: { overview: Overview | undefined }) {
           {!dispatcher ? (
             "…"
           ) : dispatcher.holder === null ? (
-            <strong className="service-down">nobody holds the term</strong>
+            <strong className="service-down">no replica holds the term</strong>
           ) : (
             dispatcher.holder_name
           )}

@@ -156,7 +156,7 @@ export function WorkersPage() {
         }}
       >
         It takes nothing more, finishes what it runs ({draining?.running ?? 0} now), and ends. What waits goes to the
-        other workers; whoever started the process may start another.
+        other workers; its service manager may start another.
       </Confirm>
     </div>
   );
@@ -167,7 +167,7 @@ function sum(workers: readonly Worker[], field: "running" | "concurrency"): numb
 }
 
 function WorkerState({ worker }: { worker: Worker }) {
-  // It counts as alive until its lease ends; nobody knows yet whether it still is.
+  // It counts as alive until its lease ends; whether it still is cannot be known yet.
   const silent = useTicking((now) => (now - Date.parse(worker.heartbeat_at) > LATE ? "silent" : ""));
   const shown = LIVING.includes(worker.state) && silent ? silent : worker.state;
   return (

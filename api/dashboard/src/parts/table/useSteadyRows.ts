@@ -1,7 +1,7 @@
 import { useRef } from "react";
 
 /**
- * The rows to show while somebody points at them: rows keep their places, changed ones show what is new, those that came since
+ * The rows to show while the user points at them: rows keep their places, changed ones show what is new, those that came since
  * are held back, those that went stay. Not held, the rows are shown as they are.
  *
  * Returns the rows and how many were held back.
@@ -17,11 +17,11 @@ export function steadyRows<Row>(
   return { rows, heldBack: byId.size };
 }
 
-/** Milliseconds in which what somebody did shows, under the pointer or not. */
+/** Milliseconds in which what the user did shows, under the pointer or not. */
 const OWN_DOING = 1_500;
 let freeUntil = 0;
 
-/** Somebody has just changed rows: what goes because of it is not kept in place. */
+/** The user has just changed rows: what goes because of it is not kept in place. */
 export function freeRows(): void {
   freeUntil = Date.now() + OWN_DOING;
 }

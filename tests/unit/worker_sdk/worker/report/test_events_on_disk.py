@@ -110,7 +110,7 @@ async def test_memory_stays_bounded_while_ten_times_as_much_waits(tmp_path: Path
     assert ended(servers) == list(range(20))
 
 
-async def test_when_the_disk_fills_logs_give_way_are_counted_and_no_end_is_lost(tmp_path: Path) -> None:
+async def test_when_the_disk_fills_logs_are_dropped_and_counted_and_no_end_is_lost(tmp_path: Path) -> None:
     servers = FakeServers()
     servers.away = True
     async with sending(servers, tmp_path, buffered_events=100, spool_size=100_000) as buffer:
