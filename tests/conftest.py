@@ -160,8 +160,8 @@ def start_leveret(request: pytest.FixtureRequest) -> Iterator[StartLeveret]:
     """Starts the `leveret` command as a process. All are killed after the test; a failing test shows what they printed."""
     started: list[LeveretProcess] = []
 
-    def start(*args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> LeveretProcess:
-        process = LeveretProcess(*args, env=env, cwd=cwd)
+    def start(*args: str, env: dict[str, str] | None = None, cwd: Path | None = None, cold: bool = False) -> LeveretProcess:
+        process = LeveretProcess(*args, env=env, cwd=cwd, cold=cold)
         started.append(process)
         _witnesses(request).append(process)
         return process

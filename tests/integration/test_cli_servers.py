@@ -63,7 +63,7 @@ async def test_a_server_without_redis_and_rabbitmq_starts_and_says_what_is_missi
 ) -> None:
     port = free_port()
     env = {**NOBODY, "LEVERET_DATABASE_URL": empty_database_url}
-    process = start_leveret("api", "--port", str(port), env=env)
+    process = start_leveret("api", "--port", str(port), env=env, cold=True)
 
     health = await ready(f"http://127.0.0.1:{port}")
 
@@ -145,7 +145,7 @@ async def test_a_dispatcher_alone_holds_the_term_and_resigns_at_its_end(
     start_leveret: StartLeveret, database_url: str, redis_url: str, amqp_url: str
 ) -> None:
     env = {"LEVERET_DATABASE_URL": database_url, "LEVERET_REDIS_URL": redis_url, "LEVERET_AMQP_URL": amqp_url}
-    process = start_leveret("dispatcher", env={**env, "LEVERET_LOG_FORMAT": "json"})
+    process = start_leveret("dispatcher", env={**env, "LEVERET_LOG_FORMAT": "json"}, cold=True)
 
     def leading() -> None:
         assert "holding epoch 1" in process.output()
@@ -182,7 +182,7 @@ async def test_a_worker_waits_for_a_broker_that_is_being_restarted(
 
 
 async def test_a_worker_that_waits_ends_when_it_is_told_to(start_leveret: Callable[..., LeveretProcess]) -> None:
-    process = start_leveret("worker", "examples.app", env={"LEVERET_AMQP_URL": f"amqp://127.0.0.1:{free_port()}/"})
+    process = start_leveret("worker", "examples.app", env={"LEVERET_AMQP_URL": f"amqp://127.0.0.1:{free_port()}/"}, cold=True)
 
     def waiting() -> None:
         assert "waiting for the broker" in process.output()

@@ -242,7 +242,7 @@ async def ended(process: LeveretProcess) -> int:
 async def test_sigterm_lets_runs_end_and_exits_with_0(
     amqp_url: str, servers: Servers, start_leveret: StartLeveret, folder: Path
 ) -> None:
-    process = start_leveret("worker", "app_jobs", env={"LEVERET_AMQP_URL": amqp_url}, cwd=folder)
+    process = start_leveret("worker", "app_jobs", env={"LEVERET_AMQP_URL": amqp_url}, cwd=folder, cold=True)
     await eventually(lambda: len(servers.of(Hello)) == 1, timeout=20)
     await servers.publish_for("quick")
     await servers.publish_for("wait", {"seconds": 1.0})

@@ -13,6 +13,7 @@ from typing import Protocol
 from support import leash
 from support.ports import free_port
 from support.trees import family, kill_all
+from support.warm import WarmProcess, can_start
 
 __all__ = ["LeveretProcess", "StartLeveret", "free_port"]
 
@@ -25,23 +26,30 @@ class LeveretProcess:
         env: environment variables on top of the test's own. Of that, `LEVERET_*` and `TEST_*` are left out, so that
             nothing of the developer's shell gets in.
         cwd: the folder to run it in.
+        cold: start it in every detail as a user does. Without, it may be forked from a process that has imported its modules.
     """
 
-    def __init__(self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
+    def __init__(self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None, cold: bool = False) -> None:
         self.args = args
         handle, path = tempfile.mkstemp(prefix="leveret-process-", suffix=".log")
         self.log = Path(path)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("LEVERET_", "TEST_"))}
-        with os.fdopen(handle, "wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "leveret", *args],
-                cwd=cwd,
-                env={**inherited, "PYTHONUNBUFFERED": "1", **(env or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        environment = {**inherited, "PYTHONUNBUFFERED": "1", **(env or {})}
+        self._process: subprocess.Popen[bytes] | WarmProcess
+        with os.fdopen(handle, "wb") as log, open(os.devnull) as nothing:
+            if not cold and can_start(args, env or {}):
+                files = nothing.fileno(), log.fileno(), log.fileno()
+                self._process = WarmProcess(args, environment, cwd, files)
+            else:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "leveret", *args],
+                    cwd=cwd,
+                    env=environment,
+                    stdin=nothing,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
         leash.hold(self.pid)
 
     @property
@@ -68,7 +76,7 @@ class LeveretProcess:
 
     def terminate(self) -> None:
         """SIGTERM to it alone, as a service manager does."""
-        self._process.terminate()
+        self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """SIGKILL to it and all it started; returns when they are gone."""
@@ -107,6 +115,8 @@ class LeveretProcess:
 
 
 class StartLeveret(Protocol):
-    """What the fixture `start_leveret` is: starts `leveret ARGS` with these environment variables, in this folder."""
+    """What the fixture `start_leveret` is: starts a `LeveretProcess`, and ends it after the test."""
 
-    def __call__(self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> LeveretProcess: ...
+    def __call__(
+        self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None, cold: bool = False
+    ) -> LeveretProcess: ...
