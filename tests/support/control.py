@@ -79,7 +79,7 @@ class Control:
     async def term(self) -> Term:
         """A new term: raises the epoch."""
         epoch = await self.db.fetchval("term/raise_epoch", NAME, uuid.uuid4(), "test", 60.0)
-        return Term(self.db, epoch, boottime() + 60)
+        return Term(self.db, epoch, boottime() + 3600)
 
     def publisher(
         self, term: Term, window: int = 1000, answer_timeout: float = 60, count_every: tuple[float, float] = (0, 0)
