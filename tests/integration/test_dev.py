@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,7 +151,10 @@ async def test_a_killed_run_leaves_no_process_and_the_next_goes_on_with_its_data
     assert (await second.run("hello"))["state"] == "succeeded"
 
 
-async def test_the_second_start_takes_ten_seconds_at_most(dev: Callable[..., Dev], tmp_path: Path) -> None:
+LIBRARIES = "aio_pika, asyncpg, fastapi, httpx, pydantic_settings, redis.asyncio, rich.console, socketio, typer, uvicorn"
+
+
+async def test_the_second_start_costs_little_more_than_to_import_the_libraries(dev: Callable[..., Dev], tmp_path: Path) -> None:
     write_handler(tmp_path)
     first = dev("their_jobs")
     await first.ready()
@@ -159,10 +163,27 @@ async def test_the_second_start_takes_ten_seconds_at_most(dev: Callable[..., Dev
 
     second = dev("their_jobs")
     await second.ready()
-    # Its own time on the processor: what else this machine does right now is not its fault.
-    times = psutil.Process(second.process.pid).cpu_times()
+    # In its own time on the processor, beside that of another process on this machine: how fast it is does not matter.
+    assert processor_time(second.process.pid) < 2.5 * await imported(LIBRARIES)
 
-    assert times.user + times.system < 10
+
+def processor_time(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+async def imported(modules: str) -> float:
+    """Seconds of the processor that a Python which imports the modules has taken."""
+    code = f"import {modules}; print(flush=True); input()"
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=pipe, stdout=pipe)
+    try:
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), 60) == b"\n"
+        return processor_time(process.pid)
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def test_a_change_of_the_code_is_served_and_a_broken_one_shown_until_it_is_mended(

@@ -67,6 +67,15 @@ async def working(url: str, registry: Registry, **config: Any) -> AsyncGenerator
         await worker.stop()
 
 
+async def consumers_of(url: str, pattern: str) -> int:
+    """How many workers take from the queue of `pattern`."""
+    connection = await aio_pika.connect(url)
+    async with connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(queue_name(pattern), passive=True)
+        return queue.declaration_result.consumer_count or 0
+
+
 async def left_in(url: str, pattern: str) -> int:
     """Messages that wait in the queue of `pattern`; unsettled deliveries of ended workers come back to it first."""
     connection = await aio_pika.connect(url)

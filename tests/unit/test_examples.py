@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
+import itertools
 import json
 import os
 import signal
@@ -15,19 +17,21 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import psutil
 import pytest
 
-from examples.app import mail_sink, settings
+from examples.app import mail_sink, migration, settings
 from examples.app.migration import migrate
 from examples.app.report import activity, summary
 from examples.app.sendemail import send
 from examples.app.shell import run as run_shell
 from leveret.registry import default_registry
-from leveret.testing import run_job
+from leveret.testing import run_job, single_run
+from leveret.worker.run.runner import Run
 from support.command_line import command
 from support.eventually import eventually
 
@@ -209,13 +213,32 @@ async def test_a_migration_tells_how_far_it_is_and_moves_every_row(output: Path)
     assert migrated(output) == 1_000
 
 
-async def test_a_cancelled_migration_stops_between_batches_and_the_next_goes_on_from_there(output: Path) -> None:
-    stopped = await run_job(migrate, {"rows": 5_000, "batch": 50, "pause": 0.05}, cancel_after=1.0)
+async def test_a_cancelled_migration_stops_between_batches_and_the_next_goes_on_from_there(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, batches, runs = asyncio.get_running_loop(), itertools.count(1), list[Run]()
+
+    class Watched(Run):
+        def start(self) -> None:
+            runs.append(self)
+            super().start()
+
+    def pause(_: float) -> None:
+        """In the thread of the handler, between two batches: it goes on when the cancel has come."""
+        if next(batches) == 3:
+            come = threading.Event()
+            loop.call_soon_threadsafe(runs[0].stop, "cancelled")
+            loop.call_soon_threadsafe(come.set)
+            assert come.wait(30)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(single_run, "Run", Watched)
+        patched.setattr(migration, "time", SimpleNamespace(sleep=pause))
+        stopped = await run_job(migrate, {"rows": 5_000, "batch": 50, "pause": 0.05})
 
     assert stopped.outcome == "cancelled"
     done_before = migrated(output)
-    assert 0 < done_before < 5_000
-    assert done_before % 50 == 0
+    assert done_before == 150
 
     rest = await run_job(migrate, {"rows": 5_000, "batch": 1_000, "pause": 0})
 
