@@ -55,8 +55,8 @@ class Metrics:
             "leveret_dispatch_last_progress_seconds", "Seconds since any dispatcher last had done what was to be done."
         )
         self._task_up = self._gauge("leveret_task_up", "Whether a background task of this process does its work.", ("task",))
-        self._restarts = _Restarts()
-        self._registry.register(self._restarts)
+        self._of_tasks = _OfTasks()
+        self._registry.register(self._of_tasks)
 
     def tell_dead_events(self, quarantined: Mapping[str, int], kept: int | None) -> None:
         """Take how many events this process has quarantined, by kind, and how many are kept in all; None if that is unknown."""
@@ -81,8 +81,8 @@ class Metrics:
         for gauge in (self._occurrences, self._jobs, self._task_up):
             gauge.clear()
         for task in health.tasks:
-            self._task_up.labels(task.name).set(task.running and not task.overdue_seconds)
-        self._restarts.tasks = health.tasks
+            self._task_up.labels(task.name).set(task.healthy)
+        self._of_tasks.tasks = health.tasks
         if overview is not None:
             for name, count in overview.occurrences.items():
                 self._occurrences.labels(name.value).set(count)
@@ -124,19 +124,24 @@ class Metrics:
         return Gauge(name, text, labels, registry=self._registry)
 
 
-class _Restarts(Collector):
-    """How often the tasks had to be started again, as their supervisor counts it."""
+class _OfTasks(Collector):
+    """What the background tasks count themselves: restarts, steps and failures."""
 
     def __init__(self) -> None:
         self.tasks: Sequence[Task] = ()
 
     def collect(self) -> Iterable[Metric]:
         """For the registry."""
-        text = "How often a background task of this process had to be started again."
-        family = CounterMetricFamily("leveret_task_restarts", text, labels=("task",))
-        for task in self.tasks:
-            family.add_metric((task.name,), task.restarts)
-        yield family
+        counted: tuple[tuple[str, str, Callable[[Task], int]], ...] = (
+            ("restarts", "How often a background task of this process had to be started again.", lambda task: task.restarts),
+            ("steps", "What a background task of this process began to do.", lambda task: task.steps),
+            ("failures", "How much of that failed.", lambda task: task.failures),
+        )
+        for what, text, count in counted:
+            family = CounterMetricFamily(f"leveret_task_{what}", text, labels=("task",))
+            for task in self.tasks:
+                family.add_metric((task.name,), count(task))
+            yield family
 
 
 class RequestMetrics:

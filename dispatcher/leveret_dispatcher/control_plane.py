@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from redis.asyncio import Redis
 
@@ -20,9 +20,14 @@ from leveret_dispatcher.ends.replay import Replay
 from leveret_dispatcher.leadership.candidate import Candidate
 from leveret_dispatcher.leadership.lock import RedisLock
 from leveret_dispatcher.leadership.term import Term
+from leveret_dispatcher.leadership.watchdog import Watchdog, end_process
 
 STOP_TIMEOUT = 14.0
 """Seconds in which the candidate must have resigned; half of them is longer than its own limits together."""
+BLOCKED = 60.0
+"""Seconds the event loop may be blocked; a holder of the term has less."""
+BEYOND = 20.0
+"""Seconds that ingest may take longer than it may, before the process is ended."""
 
 
 class ControlPlane:
@@ -36,6 +41,7 @@ class ControlPlane:
         hints: between replicas.
         supervisor: keeps the candidate.
         dispatcher: whether to stand for election. Default true.
+        end_process: called when ingest does not come on and cannot be ended: RabbitMQ then gives its events to another process.
 
     Attributes:
         replay: hands dead events to this process's ingestor again.
@@ -51,6 +57,7 @@ class ControlPlane:
         *,
         supervisor: Supervisor | None = None,
         dispatcher: bool = True,
+        end_process: Callable[[], None] = end_process,
     ) -> None:
         self._settings = settings
         self._broker = broker
@@ -67,6 +74,7 @@ class ControlPlane:
         self._candidate = Candidate(settings, self._own_database, lock, hints, self._dispatch) if dispatcher else None
         self._supervisor = supervisor or Supervisor()
         self._standing: Kept | None = None
+        self._watchdog = Watchdog(BLOCKED, end_process, self._stuck)
 
     @property
     def term(self) -> Term | None:
@@ -93,7 +101,8 @@ class ControlPlane:
             await self._own_database.start()
         await self._broker.serve_claims(self._desk.answer, self._desk.refused)
         await self._broker.consume_events(self._ingestor.ingest)
-        self._reporting = self._supervisor.keep("report of events", self._report.run)
+        self._watchdog.start()
+        self._reporting = self._supervisor.keep("report of events", self._report.run, steps=self._report.steps)
         if self._candidate is not None:
             self._standing = self._supervisor.keep("candidate", self._candidate.run)
 
@@ -101,8 +110,12 @@ class ControlPlane:
         """Resign if this process holds the term. Claims and events are served until the broker is stopped."""
         (standing, self._standing), (reporting, self._reporting) = (self._standing, None), (self._reporting, None)
         await self._supervisor.stop(standing, reporting, within=STOP_TIMEOUT)
+        self._watchdog.stop()
         await self._desk.refusals.stop()
         await self._own_database.stop()
 
+    def _stuck(self, awake_since: float) -> str | None:
+        return self._supervisor.stuck(beyond=BEYOND, awake_since=awake_since)
+
     async def _dispatch(self, term: Term) -> None:
-        await Dispatcher(self._settings, term, self._broker, self._hints).run()
+        await Dispatcher(self._settings, term, self._broker, self._hints, self._supervisor).run()

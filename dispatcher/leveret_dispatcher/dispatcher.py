@@ -15,7 +15,7 @@ from leveret_core.states import State
 from leveret_core.store.attempts.ends import Settled
 from leveret_core.store.occurrences.creation import Created
 from leveret_core.store.term.fence import next_work
-from leveret_core.supervision import Steps
+from leveret_core.supervision import END_TIMEOUT, Supervisor, TaskState
 from leveret_dispatcher.dispatch.publisher import Publisher
 from leveret_dispatcher.dispatch.retrier import Retrier
 from leveret_dispatcher.leadership.term import Term
@@ -27,7 +27,7 @@ from leveret_dispatcher.schedule.commit_listener import CommitListener
 from leveret_dispatcher.schedule.scheduler import Scheduler
 from leveret_dispatcher.timetable import Timetable
 from leveret_dispatcher.upkeep.liveness import LivenessChecker
-from leveret_dispatcher.upkeep.pruner import Pruner
+from leveret_dispatcher.upkeep.pruner import PRUNER_LIMIT, Pruner
 from leveret_dispatcher.upkeep.reaper import Reaper
 from leveret_dispatcher.upkeep.reconciler import Reconciler
 
@@ -42,13 +42,17 @@ class Dispatcher:
         term: the term.
         broker: where dispatch messages are published.
         hints: wake the loops; told what they changed.
+        supervisor: shows how the loops and errands are.
     """
 
-    def __init__(self, settings: Settings, term: Term, broker: ServerBroker, hints: Hints) -> None:
+    def __init__(
+        self, settings: Settings, term: Term, broker: ServerBroker, hints: Hints, supervisor: Supervisor | None = None
+    ) -> None:
         self._settings = settings
         self._term = term
         self._hints = hints
         self._broker = broker
+        self._supervisor = supervisor or Supervisor()
         self._telling: set[asyncio.Task[None]] = set()
         self.publisher = Publisher(
             term,
@@ -105,12 +109,13 @@ class Dispatcher:
         }
         self._begin = self._loop("publisher's begin", self._begin_publishing)
         self._look_again = self._loop("dispatcher", self._look)
-        self._listener = CommitListener(term.database.url, self._loops["admitter"].wake)
+        listening = term.watch("commit listener", STEP_LIMIT, dispatches=False)
+        self._listener = CommitListener(term.database.url, self._loops["admitter"].wake, listening)
         self.errands = (
-            # Of these the term lives by the reaper alone.
-            Errand("reaper", self.reaper.run_once, min(5.0, settings.lease / 3), term.watch("reaper", STEP_LIMIT)),
+            # Of these only the reaper dispatches what it ends once more.
+            self._errand("reaper", self.reaper.run_once, min(5.0, settings.lease / 3), dispatches=True),
             self._errand("reconciler", self.reconciler.run_once, max(0.2, min(5.0, settings.unnamed_grace / 3))),
-            self._errand("pruner", self.pruner.run_once, 600.0),
+            self._errand("pruner", self.pruner.run_once, 600.0, limit=PRUNER_LIMIT),
             self._errand("repair", self.pruner.repair, 60.0),
             self._errand("liveness", self.liveness.run_once, 60.0),
             self._errand("clock", self.clock.run_once, 5.0),
@@ -120,31 +125,49 @@ class Dispatcher:
     def _loop(self, name: str, step: Step) -> Loop:
         return Loop(name, step, self._term.watch(name, STEP_LIMIT), self._term.check)
 
-    def _errand(self, name: str, step: Callable[[], Awaitable[object]], every: float) -> Errand:
-        return Errand(name, step, every, Steps(name, STEP_LIMIT))
+    def _errand(
+        self,
+        name: str,
+        step: Callable[[], Awaitable[object]],
+        every: float,
+        *,
+        limit: float = STEP_LIMIT,
+        dispatches: bool = False,
+    ) -> Errand:
+        return Errand(name, step, every, self._term.watch(name, limit + END_TIMEOUT, dispatches=dispatches), limit)
+
+    def states(self) -> list[TaskState]:
+        """How all that runs in this term is."""
+        return [*self._term.states(), self._timetable.state]
 
     async def run(self) -> None:
         """Dispatch. Raises `TermOver` when the term is."""
         unsubscribe = self._hints.subscribe(self._on_hint)
+        hide = self._supervisor.show(self.states)
         try:
             await self._begin.once()
-            self._timetable.start()
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(self._listener.run())
                 for loop in (*self._loops.values(), self._look_again):
                     loops.create_task(loop.run())
+                self._timetable.start(loops.create_task)
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    # Before the group waits for what runs: it takes nothing new any more.
+                    self._timetable.stop()
         except* TermOver as over:
             raise TermOver(str(over.exceptions[0])) from over
         finally:
             unsubscribe()
-            self._timetable.stop()
+            hide()
 
     async def _begin_publishing(self) -> None:
         await self.publisher.begin()
 
     async def _look(self) -> float:
         """Find what a lost hint would have told: one statement every `poll_interval`, which no clock that jumps can delay."""
-        self._timetable.follow_the_clock()
+        self._timetable.look_after()
         for name, seconds in (await next_work(self._term.database)).items():
             if seconds is not None and seconds < self._settings.poll_interval:
                 self._loops[name].wake()

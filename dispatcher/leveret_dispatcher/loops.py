@@ -18,13 +18,15 @@ FAILURE_PAUSE = 1.0
 """Seconds a loop rests after a failure."""
 STEP_LIMIT = 60.0
 """Seconds one step of a loop may take; each of its statements has a time limit of its own, of seconds."""
+AGAIN_MIN, AGAIN_MAX = 5.0, 30.0
+"""Seconds before an errand that failed is tried again, unless its next time is sooner: at first, and, doubling, at most."""
 
 Step: TypeAlias = Callable[[], Awaitable[float | None]]
 """Does what is to be done; tells the seconds until it has to be called again, None when only a wake can tell."""
 
 
-async def attempt(name: str, step: Callable[[], Awaitable[object]], then: str = "trying again") -> bool:
-    """Call `step` once; returns whether it did its work, and logs it if it did not.
+async def attempt(name: str, step: Callable[[], Awaitable[object]], then: str = "trying again") -> Exception | None:
+    """Call `step` once; returns None if it did its work, or else what it raised, which is logged.
 
     Args:
         name: of what it belongs to, for the log.
@@ -36,20 +38,20 @@ async def attempt(name: str, step: Callable[[], Awaitable[object]], then: str = 
     try:
         await step()
         heed_cancellation()
-        return True
+        return None
     except TermOver:
         raise
     except Exception as error:
         log_failure(log, name, error, then)
-    heed_cancellation()
-    return False
+        heed_cancellation()
+        return error
 
 
-async def repeat(name: str, step: Callable[[], Awaitable[object]], pause: float) -> None:
-    """Call `step` again and again, with `pause` seconds in between, whatever it raises; returns never."""
+async def repeat(errand: Errand) -> None:
+    """Run `errand` again and again, at its interval; returns never."""
     while True:
-        await attempt(name, step)
-        await asyncio.sleep(pause)
+        await errand.run_once()
+        await asyncio.sleep(errand.pause)
 
 
 class Loop:
@@ -93,10 +95,10 @@ class Loop:
         while True:
             self._check()
             self._steps.begin()
-            if await attempt(self.name, self._do):
+            if (error := await attempt(self.name, self._do)) is None:
                 self._steps.rest()
                 return self._pause
-            self._steps.failed()
+            self._steps.failed(error)
             await asyncio.sleep(FAILURE_PAUSE)
 
     async def _do(self) -> None:
@@ -104,27 +106,47 @@ class Loop:
 
 
 class Errand:
-    """Something that happens now and then, by a timetable: what fails is left for the next time.
+    """Something that happens now and then, by a timetable: what fails is tried again soon.
 
     Args:
         name: of what it does.
         step: what it does.
         every: seconds between two times.
-        steps: where it tells what it is at.
+        steps: where it tells what it is at; its limit is for one that cannot be ended, and longer than `limit`.
+        limit: seconds after which a run is ended, and counts as failed.
     """
 
-    def __init__(self, name: str, step: Callable[[], Awaitable[object]], every: float, steps: Steps) -> None:
+    def __init__(
+        self, name: str, step: Callable[[], Awaitable[object]], every: float, steps: Steps, limit: float = STEP_LIMIT
+    ) -> None:
         self.name = name
         self.every = every
         self._step = step
         self._steps = steps
+        self._limit = limit
+        self._failures = 0
+
+    @property
+    def pause(self) -> float:
+        """Seconds until its next time: fewer than `every` while it fails."""
+        return min(self.every, AGAIN_MAX, AGAIN_MIN * 2.0 ** min(self._failures - 1, 10)) if self._failures else self.every
 
     async def run_once(self) -> None:
         """Do it once."""
         self._steps.begin()
+        error: Exception | None = None
         try:
-            done = await attempt(self.name, self._step, "trying again later")
-        except TermOver as error:
-            log.debug("%s: %s", self.name, error)
-            return
-        self._steps.rest() if done else self._steps.failed()
+            async with asyncio.timeout(self._limit):
+                error = await attempt(self.name, self._step, "trying again soon")
+        except TermOver as over:
+            log.debug("%s: %s", self.name, over)
+        except TimeoutError:
+            error = TimeoutError(f"it took more than {self._limit:g} s")
+            log.error("%s: was ended after %g s; trying again soon", self.name, self._limit)
+        finally:
+            # Also when it is cancelled: nothing is under way any more.
+            if error is None:
+                self._steps.rest()
+            else:
+                self._steps.failed(error)
+        self._failures = 0 if error is None else self._failures + 1

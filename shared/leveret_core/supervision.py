@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,10 @@ BACKOFF_MIN, BACKOFF_MAX = 0.5, 30.0
 """Seconds before a task is started again: the first pause and, doubling, the last; at random up to half of that less."""
 STEADY = 60.0
 """Seconds a task must have run for its end to count as the first one of a series."""
+PATIENCE = 60.0
+"""Seconds for which what a task does may fail, again and again, before the task counts as one that does not do its work."""
+MAX_HUNG = 6
+"""Steps in a row that had to be ended for their time limit after which a process is better ended than tried further."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,11 @@ class TaskState:
         name: what it does.
         running: whether it runs now; false between its end and its next start.
         restarts: how often it was started again.
-        error: how it ended last; None if it never did.
+        error: how it ended last, or what its step failed of while it fails; None if neither.
         overdue: seconds that the step it is at takes longer than its limit; 0 if it does not.
+        failing: seconds for which its steps have failed, one after the other; 0 if the last one did not.
+        steps: how many it began; 0 if it does not tell.
+        failures: how many of these failed.
     """
 
     name: str
@@ -42,11 +49,14 @@ class TaskState:
     restarts: int
     error: str | None
     overdue: float
+    failing: float = 0.0
+    steps: int = 0
+    failures: int = 0
 
     @property
     def healthy(self) -> bool:
         """Whether it does what it is for."""
-        return self.running and not self.overdue
+        return self.running and not self.overdue and self.failing < PATIENCE
 
 
 class Steps:
@@ -63,10 +73,15 @@ class Steps:
         self._trying_since: float | None = None
         self._began: float | None = None
         self._overdue: asyncio.TimerHandle | None = None
+        self._begun = 0
+        self._failures = 0
+        self._hung = 0
+        self._error: str | None = None
 
     def begin(self) -> None:
         """A step begins, which is to end by `rest` or `failed`."""
         self._end()
+        self._begun += 1
         self._began = time.monotonic()
         if self._trying_since is None:
             self._trying_since = self._began
@@ -76,10 +91,19 @@ class Steps:
         """What was to be done is done; the loop waits for more, for however long."""
         self._end()
         self._trying_since = None
+        self._hung, self._error = 0, None
 
-    def failed(self) -> None:
-        """The step ended in an error; what was to be done is still to be done."""
+    def failed(self, error: Exception, *, hung: bool = False) -> None:
+        """The step ended in an error; what was to be done is still to be done.
+
+        Args:
+            error: shown while no step has succeeded.
+            hung: whether it did not end by itself, but was ended for its time limit.
+        """
         self._end()
+        self._failures += 1
+        self._hung = self._hung + 1 if hung else 0
+        self._error = f"{type(error).__name__}: {error}"
 
     def overdue(self, *, beyond: float = 0.0, awake_since: float = 0.0) -> float:
         """Seconds that the step it is at takes longer than the limit; 0 if it does not. Safe to call from other threads.
@@ -90,6 +114,23 @@ class Steps:
         """
         began = self._began
         return 0.0 if began is None else max(0.0, time.monotonic() - max(began, awake_since) - self.limit - beyond)
+
+    def stuck(self, *, beyond: float = 0.0, awake_since: float = 0.0) -> bool:
+        """Whether only the end of its process helps: the step cannot be ended, or each one hangs. Arguments: see `overdue`."""
+        return self._hung >= MAX_HUNG or self.overdue(beyond=beyond, awake_since=awake_since) > 0
+
+    def state(self) -> TaskState:
+        """How a loop is of which nothing is known but this."""
+        return TaskState(
+            self.name,
+            running=True,
+            restarts=0,
+            error=self._error,
+            overdue=self.overdue(),
+            failing=0.0 if self._error is None else self.trying,
+            steps=self._begun,
+            failures=self._failures,
+        )
 
     @property
     def trying(self) -> float:
@@ -113,7 +154,7 @@ class Kept:
     def __init__(self, name: str, run: Callable[[], Coroutine[Any, Any, None]], steps: Steps | None) -> None:
         self.name = name
         self._run = run
-        self._steps = steps
+        self.steps = steps
         self._running = True
         self._restarts = 0
         self._failures = 0
@@ -124,8 +165,11 @@ class Kept:
     @property
     def state(self) -> TaskState:
         """How it is now."""
-        overdue = 0.0 if self._steps is None else self._steps.overdue()
-        return TaskState(self.name, self._running and not self.task.done(), self._restarts, self._error, overdue)
+        running = self._running and not self.task.done()
+        if self.steps is None:
+            return TaskState(self.name, running, self._restarts, self._error, 0.0)
+        state = self.steps.state()
+        return replace(state, name=self.name, running=running, restarts=self._restarts, error=self._error or state.error)
 
     def let_end(self) -> None:
         """From now on it is not started again when it ends."""
@@ -146,8 +190,8 @@ class Kept:
             except Exception as error:
                 ended = error
             finally:
-                if self._steps is not None:
-                    self._steps.rest()
+                if self.steps is not None:
+                    self.steps.rest()
             if task.cancelling():
                 raise asyncio.CancelledError
             if self._may_end:
@@ -171,6 +215,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._kept: list[Kept] = []
+        self._shown: list[Callable[[], Iterable[TaskState]]] = []
 
     def keep(self, name: str, run: Callable[[], Coroutine[Any, Any, None]], *, steps: Steps | None = None) -> Kept:
         """Run `run` in a task, and again, after a pause, whenever it raises or returns.
@@ -191,8 +236,24 @@ class Supervisor:
         await end_tasks((each.task for each in ending), within)
 
     def states(self) -> list[TaskState]:
-        """How all of them are, in the order in which they were started."""
-        return [each.state for each in self._kept]
+        """How all of them are, in the order in which they were started, and then those that are only shown."""
+        return [*(each.state for each in self._kept), *(state for states in self._shown for state in states())]
+
+    def show(self, states: Callable[[], Iterable[TaskState]]) -> Callable[[], None]:
+        """Have `states` tell of tasks that something else keeps. Returns the way to stop that."""
+        self._shown.append(states)
+        return lambda: self._shown.remove(states)
+
+    def stuck(self, *, beyond: float = 0.0, awake_since: float = 0.0) -> str | None:
+        """The name of a kept task that will not come on by itself; see `Steps.stuck`. Safe to call from other threads."""
+        return next(
+            (
+                each.name
+                for each in tuple(self._kept)
+                if each.steps and each.steps.stuck(beyond=beyond, awake_since=awake_since)
+            ),
+            None,
+        )
 
 
 async def end_tasks(tasks: Iterable[asyncio.Future[Any] | None], within: float = END_TIMEOUT) -> set[asyncio.Future[Any]]:

@@ -19,7 +19,7 @@ from leveret_api.services import Services
 from leveret_core.messages import HandlerInfo, Hello, Unreadable
 from leveret_core.redis_clients import hints_client
 from leveret_core.store.database import Database
-from leveret_core.supervision import Steps
+from leveret_core.supervision import Steps, TaskState
 from support.api import HOURLY, Api, running_api
 from support.control import Control, finished
 from support.eventually import eventually
@@ -201,6 +201,26 @@ async def test_a_task_that_should_run_and_does_not_shows(api: Api) -> None:
     await eventually(shows)
     await supervisor.stop(*kept)
     assert (await api.http.get("/readyz")).json()["status"] == "ok"
+
+
+async def test_an_errand_that_fails_shows_with_how_often(api: Api) -> None:
+    await dispatched(api, 1)
+    pruner = TaskState("pruner", True, 0, "KeyError: 'a secret'", 0.0, failing=59.0, steps=7, failures=3)
+    shown = [pruner]
+    hide = api.services.supervisor.show(lambda: shown)
+    ready = (await api.http.get("/readyz")).json()
+    assert ready["status"] == "ok"
+    shown[0] = replace(pruner, failing=61.0)
+    ready = (await api.http.get("/readyz")).json()
+    (task,) = ready["tasks"]
+    assert (ready["status"], task["healthy"], task["error"]) == ("degraded", False, "KeyError")
+    assert (task["failing_seconds"], task["steps"], task["failures"]) == (61.0, 7, 3)
+    samples = {
+        s.name.removeprefix("leveret_task_"): s.value for m in await metrics(api) for s in m.samples if "task" in s.labels
+    }
+    assert (samples["up"], samples["steps_total"], samples["failures_total"]) == (0, 7, 3)
+    hide()
+    assert (await api.http.get("/readyz")).json()["tasks"] == []
 
 
 async def test_health_is_back_as_soon_as_postgres_is(api: Api) -> None:

@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from leveret_core.store.database import Database
+from leveret_core.supervision import Steps
 from leveret_dispatcher.schedule.commit_listener import CommitListener
 from support.control import Control
 from support.eventually import eventually
@@ -178,7 +179,7 @@ async def test_the_listener_hears_of_commits_also_after_its_connection_was_lost(
     monkeypatch.setattr("leveret_dispatcher.schedule.commit_listener.RETRY", 0.05)
     await control.job(concurrency="allow")
     heard = asyncio.Event()
-    listening = asyncio.create_task(CommitListener(control.db.url, heard.set).run())
+    listening = asyncio.create_task(CommitListener(control.db.url, heard.set, Steps("listener", 60)).run())
     try:
         for _ in range(2):
             # The first call is for what was committed before.

@@ -22,6 +22,7 @@ from leveret_core.messages import (
     Hello,
 )
 from leveret_core.settings import Settings
+from leveret_core.supervision import Steps
 from leveret_dispatcher.ends.progress_report import ProgressReport
 from leveret_dispatcher.leadership.candidate import Candidate
 from leveret_dispatcher.leadership.lock import LockUnknown, RedisLock
@@ -105,7 +106,7 @@ async def how_far_events_are_read(stage: Stage) -> Act:
 async def the_listener_to_commits(stage: Stage) -> Act:
     async def act() -> None:
         heard = asyncio.Event()
-        task = asyncio.create_task(CommitListener(stage.there.db.url, heard.set).run())
+        task = asyncio.create_task(CommitListener(stage.there.db.url, heard.set, Steps("listener", 60)).run())
 
         async def told() -> None:
             heard.clear()

@@ -170,16 +170,35 @@ class Task(BaseModel):
     """A background task that should run as long as its process does."""
 
     name: str = Field(examples=["hints listener"])
+    healthy: bool = Field(description="Whether it does what it is for.")
     running: bool = Field(description="False between its end and its next start.")
     restarts: int = Field(description="How often it had to be started again.")
-    error: str | None = Field(description="What ended it last; the log tells more.", examples=["KeyError"])
+    error: str | None = Field(
+        description="What ended it last, or what its steps fail of just now; the log tells more.", examples=["KeyError"]
+    )
     overdue_seconds: float = Field(description="By how much the step it is at takes longer than it may; 0 if it does not.")
+    failing_seconds: float = Field(
+        description="For how long its steps have failed, one after the other; 0 if the last one did not."
+        " From a minute on the task counts as one that does not do its work."
+    )
+    steps: int = Field(description="How many it began; 0 where it does not tell.")
+    failures: int = Field(description="How many of these failed.")
 
     @classmethod
     def of(cls, state: TaskState) -> Task:
         """The task as it is."""
         error = None if state.error is None else state.error.partition(":")[0]
-        return cls(name=state.name, running=state.running, restarts=state.restarts, error=error, overdue_seconds=state.overdue)
+        return cls(
+            name=state.name,
+            healthy=state.healthy,
+            running=state.running,
+            restarts=state.restarts,
+            error=error,
+            overdue_seconds=state.overdue,
+            failing_seconds=state.failing,
+            steps=state.steps,
+            failures=state.failures,
+        )
 
 
 class Dispatch(BaseModel):
@@ -199,7 +218,7 @@ class Health(BaseModel):
     status: Literal["ok", "degraded", "unavailable", "draining"]
     services: ServiceStates
     dispatch: Dispatch
-    tasks: list[Task] = Field(description="Of this process.")
+    tasks: list[Task] = Field(description="Of this process; of the dispatcher, too, while it holds the term.")
 
 
 class Alive(BaseModel):

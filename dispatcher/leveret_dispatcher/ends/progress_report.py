@@ -9,7 +9,13 @@ from datetime import timedelta
 from leveret_core.store.clock.now import read_clock
 from leveret_core.store.database import Database
 from leveret_core.store.ingestors.progress import note_current
-from leveret_dispatcher.loops import repeat
+from leveret_core.supervision import Steps
+from leveret_dispatcher.loops import Errand, repeat
+
+LIMIT = 40.0
+"""Seconds one report may take: two statements, each with a time limit of its own."""
+ENDING = 10.0
+"""Seconds that a report which took too long has to end."""
 
 
 class ProgressReport:
@@ -24,12 +30,13 @@ class ProgressReport:
     def __init__(self, database: Database, behind: Callable[[], float | None], interval: float) -> None:
         self._db = database
         self._behind = behind
-        self._interval = interval
         self._id = uuid.uuid4()
+        self.steps = Steps("report of events", LIMIT + ENDING)
+        self._errand = Errand("report of events", self.run_once, interval, self.steps, LIMIT)
 
     async def run(self) -> None:
         """Report until cancelled."""
-        await repeat("report of events", self.run_once, self._interval)
+        await repeat(self._errand)
 
     async def run_once(self) -> None:
         """Report once."""

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from leveret_core.errors import TermOver
 from leveret_core.store.database import Connection, Database
 from leveret_core.store.term import fence
-from leveret_core.supervision import Steps
+from leveret_core.supervision import Steps, TaskState
 
 
 def boottime() -> float:
@@ -32,6 +32,7 @@ class Term:
         self._trusted_until = trusted_until
         self._over = False
         self._steps: list[Steps] = []
+        self._dispatching: list[Steps] = []
 
     @property
     def trusted_until(self) -> float:
@@ -59,11 +60,23 @@ class Term:
         if boottime() >= self.trusted_until:
             raise TermOver(f"the term of epoch {self.epoch} was " + ("given up" if self._over else "not renewed in time"))
 
-    def watch(self, name: str, limit: float) -> Steps:
-        """For a loop that this term lives by to tell what it is at; a step may take `limit` seconds."""
+    def watch(self, name: str, limit: float, *, dispatches: bool = True) -> Steps:
+        """For what belongs to this term to tell what it is at. A step that takes longer than it may ends the term.
+
+        Args:
+            name: of the loop or errand.
+            limit: seconds a step may take.
+            dispatches: whether due runs wait when it fails; what does not may fail without a word of the term's.
+        """
         steps = Steps(name, limit)
         self._steps.append(steps)
+        if dispatches:
+            self._dispatching.append(steps)
         return steps
+
+    def states(self) -> list[TaskState]:
+        """How all of these are, in the order in which they were made."""
+        return [steps.state() for steps in self._steps]
 
     def stuck(self, *, beyond: float = 0.0, awake_since: float = 0.0) -> str | None:
         """The name of a loop that does not come on, if there is one; see `Steps.overdue`."""
@@ -72,7 +85,7 @@ class Term:
     @property
     def behind(self) -> float:
         """Seconds since the loop that is longest without success last had any; 0 when none wants for it."""
-        return max((steps.trying for steps in self._steps), default=0.0)
+        return max((steps.trying for steps in self._dispatching), default=0.0)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:

@@ -1,4 +1,5 @@
-"""Ends a process that holds the term and does not come on: a holder that cannot renew cannot resign either."""
+"""Ends a process that does not come on: a holder that cannot renew its term cannot resign either, and an ingestor that hangs
+keeps its events from the others."""
 
 from __future__ import annotations
 
@@ -76,10 +77,10 @@ class Watchdog:
                 self._beat, awake_since = now, time.monotonic()  # we were asleep ourselves
             looked = now
             if now - self._beat > self._limit:
-                log.critical("watchdog: the event loop was blocked for %.0f s while holding the term; ending", now - self._beat)
+                log.critical("watchdog: the event loop was blocked for %.0f s; ending the process", now - self._beat)
                 self._end()
                 return
             if (stuck := self._stuck(awake_since)) is not None:
-                log.critical("watchdog: %s does not come on while this process holds the term; ending", stuck)
+                log.critical("watchdog: %s does not come on; ending the process", stuck)
                 self._end()
                 return

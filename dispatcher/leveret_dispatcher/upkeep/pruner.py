@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from leveret_core.store.database import Connection
@@ -13,6 +14,10 @@ from leveret_dispatcher.leadership.term import Term
 log = logging.getLogger(__name__)
 
 BATCH = 5_000
+LONG = 300.0
+"""Seconds after which a run leaves the rest to the next one."""
+PRUNER_LIMIT = 2 * LONG
+"""Seconds a run may take."""
 
 
 class Pruner:
@@ -30,23 +35,24 @@ class Pruner:
         self._audit_days = audit_days
 
     async def run_once(self) -> int:
-        """Delete everything past its time, in batches; returns how many occurrences went."""
-        total = await self._prune(prune.prune_occurrences, self._history_days)
-        await self._prune(prune.prune_dead_events, self._history_days)
-        await self._prune(prune.prune_audit, self._audit_days)
+        """Delete what is past its time, in batches; returns how many occurrences went."""
+        until = time.monotonic() + LONG
+        total = await self._prune(prune.prune_occurrences, self._history_days, until)
+        await self._prune(prune.prune_dead_events, self._history_days, until)
+        await self._prune(prune.prune_audit, self._audit_days, until)
         async with self._term.transaction() as connection:
             await prune.prune_the_rest(connection, self._history_days)
         if total:
             log.info("pruner: %d occurrences were older than %g days", total, self._history_days)
         return total
 
-    async def _prune(self, delete: Callable[[Connection, float, int], Awaitable[int]], days: float) -> int:
+    async def _prune(self, delete: Callable[[Connection, float, int], Awaitable[int]], days: float, until: float) -> int:
         total = 0
         while True:
             async with self._term.transaction() as connection:
                 count = await delete(connection, days, BATCH)
             total += count
-            if count < BATCH:
+            if count < BATCH or time.monotonic() > until:
                 return total
 
     async def repair(self) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from leveret_core.broker.base import EventMessage
 from leveret_core.broker.inbox import Inbox
-from leveret_core.supervision import Steps
+from leveret_core.supervision import END_TIMEOUT, Steps
 
 logger = logging.getLogger("leveret.broker")
 
@@ -21,7 +21,7 @@ BATCH = 100
 """Messages handed to the ingestor at once, at most."""
 RETRY_MIN, RETRY_MAX = 0.5, 5.0
 """Seconds before a batch is handed over again: the first pause and, doubling, the last."""
-STEP_LIMIT = 60.0
+BATCH_LIMIT = 60.0
 """Seconds a batch may take; the ingestor's statements have time limits of their own, of seconds."""
 ALONE_AFTER = 3
 """Failures of a batch after which its messages are handed over one by one."""
@@ -45,14 +45,14 @@ class Arrived:
 class EventsFeed:
     """Feeds `ingest` with what is in `inbox`, one batch at a time.
 
-    When it raises, the batch is kept and handed over again after a pause: giving it back to the queue would use up its
-    deliveries while Postgres is away. When the connection goes meanwhile, the broker delivers it all again. Messages that fail
-    while others succeed are kept apart, and hold up no others.
+    When it raises or takes too long, the batch is kept and handed over again after a pause: giving it back to the queue would
+    use up its deliveries while Postgres is away. When the connection goes meanwhile, the broker delivers it all again. Messages
+    that fail while others succeed are kept apart, and hold up no others.
     """
 
     def __init__(self, ingest: Ingest) -> None:
         self.inbox: Inbox[Arrived] = Inbox()
-        self.steps = Steps("events", STEP_LIMIT)
+        self.steps = Steps("events", BATCH_LIMIT + END_TIMEOUT)
         self._ingest = ingest
         self._stopping = asyncio.Event()
         self._fails = False
@@ -128,10 +128,12 @@ class EventsFeed:
 
     async def _try(self, batch: Sequence[Arrived]) -> bool:
         self.steps.begin()
+        limit = asyncio.timeout(BATCH_LIMIT)
         try:
-            await self._ingest([arrived.message for arrived in batch])
-        except Exception:
-            self.steps.failed()
+            async with limit:
+                await self._ingest([arrived.message for arrived in batch])
+        except Exception as error:
+            self.steps.failed(error, hung=limit.expired())
             if not self._fails:
                 logger.exception("the ingestor fails; events wait in the broker and are tried again")
             self._fails = True

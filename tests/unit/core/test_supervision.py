@@ -86,7 +86,7 @@ async def test_a_step_that_fails_and_is_tried_again_is_not_done() -> None:
     steps = Steps("the scheduler", 60)
     steps.begin()
     await asyncio.sleep(0.02)
-    steps.failed()
+    steps.failed(OSError("gone"))
     steps.begin()
     assert steps.trying > 0.01
     steps.rest()

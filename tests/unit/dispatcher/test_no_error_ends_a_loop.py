@@ -107,7 +107,7 @@ async def test_the_listener_to_commits(supervisor: Supervisor, monkeypatch: pyte
         listening.set()
         await asyncio.Event().wait()
 
-    listener = CommitListener("postgresql://127.0.0.1:1/nowhere", lambda: None)
+    listener = CommitListener("postgresql://127.0.0.1:1/nowhere", lambda: None, Steps("listener", 60))
     monkeypatch.setattr(listener, "_listen", Failing(listen))
     supervisor.keep("listener", listener.run)
     await asyncio.wait_for(listening.wait(), 5)

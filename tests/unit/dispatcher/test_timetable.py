@@ -50,10 +50,12 @@ async def test_every_errand_of_a_term_is_in_it(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Errand, "run_once", run_once)
     timetable = Dispatcher(Settings(), term, Exchange(), Hints(None))._timetable  # pyright: ignore[reportPrivateUsage]
+    timetable.start()
     jobs = {job.id: job for job in timetable._scheduler.get_jobs()}  # pyright: ignore[reportPrivateUsage]
     assert {"reaper", "reconciler", "pruner", "repair", "liveness", "clock"} == jobs.keys()
     for job in jobs.values():
-        await job.func()
+        await job.func(*job.args)
+    timetable.stop()
     assert ran == list(jobs)
 
 
@@ -63,7 +65,7 @@ async def test_what_was_planned_by_a_clock_that_was_ahead_is_done_when_it_is_set
     timetable.start()
     job_of(timetable).modify(next_run_time=datetime.now(UTC) + timedelta(days=1))
 
-    timetable.follow_the_clock()
+    timetable.look_after()
 
     await asyncio.wait_for(ran.wait(), 5)
     assert "the clock was set back" in caplog.text
@@ -74,7 +76,7 @@ async def test_what_is_planned_in_time_is_left_alone(timetable: Timetable, ran: 
     timetable.start()
     planned = job_of(timetable).next_run_time
 
-    timetable.follow_the_clock()
+    timetable.look_after()
 
     assert job_of(timetable).next_run_time == planned
     assert not ran.is_set()
@@ -87,7 +89,7 @@ async def test_a_clock_that_jumps_ahead_by_a_year_costs_one_run(timetable: Timet
     assert len(job._get_run_times(datetime.now(UTC) + timedelta(days=365))) == 1
 
 
-async def test_a_loop_that_no_clock_delays_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_loop_that_no_clock_delays_looks_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(_: Database) -> dict[str, float | None]:
         return {}
 
@@ -96,10 +98,10 @@ async def test_a_loop_that_no_clock_delays_follows_it(monkeypatch: pytest.Monkey
     made = Dispatcher(Settings(), term, Exchange(), Hints(None))
     followed: list[bool] = []
 
-    def follow(_: Timetable) -> None:
+    def look_after(_: Timetable) -> None:
         followed.append(True)
 
-    monkeypatch.setattr(Timetable, "follow_the_clock", follow)
+    monkeypatch.setattr(Timetable, "look_after", look_after)
 
     await made._look()  # pyright: ignore[reportPrivateUsage]
 
