@@ -91,6 +91,7 @@ class Dispatcher:
             term,
             lease=settings.lease,
             grace=settings.timeout_grace,
+            unnamed=settings.unnamed_grace,
             reachable=lambda: broker.connected,
             changed=self._settled,
         )

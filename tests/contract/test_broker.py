@@ -376,7 +376,7 @@ class Desk:
 
 
 def heartbeat(running: int) -> Heartbeat:
-    return Heartbeat(worker="w", running=running)
+    return Heartbeat(worker="w", running=running, holding=None)
 
 
 async def test_each_request_gets_its_own_reply(brokers: Brokers) -> None:

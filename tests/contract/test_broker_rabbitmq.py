@@ -222,7 +222,7 @@ async def test_everything_is_back_after_all_connections_were_closed(own: OwnRabb
     await server.consume_events(ingest)
     await worker.serve("sendemail.*", 10, taken)
     await worker.listen(heard.append)
-    await worker.request(Heartbeat(worker="w", running=0), 5)
+    await worker.request(Heartbeat(worker="w", running=0, holding=None), 5)
     await worker.send_events(b"1", 5)
     await eventually(lambda: ingested == [b"1"])
 
@@ -231,7 +231,7 @@ async def test_everything_is_back_after_all_connections_were_closed(own: OwnRabb
     await eventually(lambda: caplog.text.count(" lost: ") == 6)
     await eventually(lambda: server.connected and worker.connected)
 
-    await worker.request(Heartbeat(worker="w", running=0), 5)
+    await worker.request(Heartbeat(worker="w", running=0, holding=None), 5)
     await worker.send_events(b"2", 10)
     assert await server.publish([dispatch(1)]) == [Published.CONFIRMED]
     await server.tell_workers(Drain(worker="w"))
@@ -264,7 +264,7 @@ async def test_a_request_under_way_learns_at_once_that_its_connection_is_lost(ra
     await rabbit.server()
     async with Proxy(rabbit.url) as proxy:
         worker = await rabbit.worker(proxy.url)
-        asking = asyncio.create_task(worker.request(Heartbeat(worker="w", running=0), 30))
+        asking = asyncio.create_task(worker.request(Heartbeat(worker="w", running=0, holding=None), 30))
         await asyncio.sleep(0.2)
         proxy.reset()
         began = time.monotonic()
@@ -286,7 +286,7 @@ async def test_a_frozen_broker_costs_a_publisher_its_deadline_and_no_more(own: O
         assert time.monotonic() - began < 2
         assert outcomes == [Published.UNKNOWN] * 3000
         with pytest.raises(BrokerUnavailable):
-            await worker.request(Heartbeat(worker="w", running=0), 0.5)
+            await worker.request(Heartbeat(worker="w", running=0, holding=None), 0.5)
         with pytest.raises(BrokerUnavailable):
             await worker.send_events(b"1", 0.5)
     finally:
@@ -306,7 +306,7 @@ async def test_connections_without_a_sign_of_life_are_replaced(rabbit: Rabbit, c
         proxy.blackhole(Direction.TO_CLIENT)
         waiting: list[asyncio.Task[Any]] = [
             asyncio.create_task(worker.send_events(b"2", 30)),
-            asyncio.create_task(worker.request(Heartbeat(worker="w", running=0), 30)),
+            asyncio.create_task(worker.request(Heartbeat(worker="w", running=0, holding=None), 30)),
             asyncio.create_task(server.tell_workers(Drain(worker="w"))),
         ]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
@@ -316,7 +316,7 @@ async def test_connections_without_a_sign_of_life_are_replaced(rabbit: Rabbit, c
 
         await eventually(lambda: server.connected and worker.connected)
         await worker.send_events(b"3", 5)
-        assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
+        assert await worker.request(Heartbeat(worker="w", running=0, holding=None), 5) == Alive(lease=1)
         await worker.stop()
         await server.stop()
 
@@ -445,7 +445,7 @@ async def test_a_server_names_a_refused_queue_and_does_the_rest(rabbit: Rabbit) 
 
     assert not server.connected
     assert "queue leveret.events exists with another" in (server.problem or "")
-    assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
+    assert await worker.request(Heartbeat(worker="w", running=0, holding=None), 5) == Alive(lease=1)
     assert await server.publish([dispatch(1)]) == [Published.UNROUTABLE]
 
 
@@ -521,7 +521,7 @@ async def test_a_request_that_cannot_be_read_is_refused_and_does_not_hinder_othe
 
     await eventually(lambda: len(replies) == 1)
     assert isinstance(decode_reply(replies[0]), Refused)
-    assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
+    assert await worker.request(Heartbeat(worker="w", running=0, holding=None), 5) == Alive(lease=1)
 
 
 async def test_a_reply_goes_to_who_asked_and_into_no_queue_that_the_request_names(rabbit: Rabbit) -> None:
@@ -531,7 +531,7 @@ async def test_a_reply_goes_to_who_asked_and_into_no_queue_that_the_request_name
     await channel.queue_declare("jobs.others", durable=True)
     properties = Basic.Properties(reply_to="jobs.others", correlation_id="x")
     await channel.basic_publish(b'{"kind":"nonsense"}', routing_key=topology.CLAIMS_QUEUE, properties=properties)
-    assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
+    assert await worker.request(Heartbeat(worker="w", running=0, holding=None), 5) == Alive(lease=1)
     assert await rabbit.get("jobs.others") is None
 
 
@@ -669,7 +669,7 @@ async def test_a_worker_gets_along_with_the_permissions_named_for_it(own: OwnRab
     await worker.serve("sendemail.#", 10, taken)
     await worker.listen(heard.append)
     await worker.send_events(b"{}", 5)
-    assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
+    assert await worker.request(Heartbeat(worker="w", running=0, holding=None), 5) == Alive(lease=1)
     assert await server.publish([dispatch(1)]) == [Published.CONFIRMED]
     await server.tell_workers(Drain(worker="w"))
 
@@ -699,7 +699,7 @@ async def test_a_server_gets_along_with_the_permissions_named_for_it(own: OwnRab
     await worker.serve("sendemail.#", 10, taken)
     await worker.listen(heard.append)
     await worker.send_events(b"{}", 5)
-    assert await worker.request(Heartbeat(worker="w", running=0), 5) == Alive(lease=1)
+    assert await worker.request(Heartbeat(worker="w", running=0, holding=None), 5) == Alive(lease=1)
     assert await server.publish([dispatch(1)]) == [Published.CONFIRMED]
     await server.tell_workers(Drain(worker="w"))
 
@@ -713,7 +713,7 @@ async def test_a_server_that_may_not_answer_says_so_once(own: OwnRabbit, caplog:
 
     for _ in range(3):
         with pytest.raises(BrokerUnavailable):
-            await worker.request(Heartbeat(worker="w", running=0), 1)
+            await worker.request(Heartbeat(worker="w", running=0, holding=None), 1)
 
     await eventually(lambda: "amq.default" in (server.problem or ""))
     assert "lacks a permission" in (server.problem or "")
@@ -822,7 +822,7 @@ async def test_many_workers_come_back_spread_over_time(own: OwnRabbit, monkeypat
     async def answered(worker: RabbitWorkerBroker) -> None:
         async def asks() -> bool:
             try:
-                return await worker.request(Heartbeat(worker="w", running=0), 2) == Alive(lease=1)
+                return await worker.request(Heartbeat(worker="w", running=0, holding=None), 2) == Alive(lease=1)
             except BrokerUnavailable:
                 return False
 

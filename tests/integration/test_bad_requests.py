@@ -70,9 +70,9 @@ async def test_bad_requests_in_a_batch_are_refused_and_the_others_answered(contr
     replies = await door.ask(
         hello(str(uuid.uuid4()), name="a\x00b"),
         claim(worker, *[[1, 1]] * 400_000),
-        {"kind": "heartbeat", "worker": worker, "secret": SECRET, "running": 2**31},
+        {"kind": "heartbeat", "worker": worker, "secret": SECRET, "running": 2**31, "holding": []},
         claim(worker, [occurrence, 1]),
-        {"kind": "heartbeat", "worker": worker, "secret": SECRET, "running": 1},
+        {"kind": "heartbeat", "worker": worker, "secret": SECRET, "running": 1, "holding": []},
         b"\xff",
         hello(str(uuid.uuid4()), handlers=[{"pattern": "(", "concurrency": 1}]),
     )
@@ -95,8 +95,8 @@ async def test_who_knows_an_id_and_not_its_secret_learns_and_changes_nothing(con
     replies = await door.ask(
         claim(worker, [first, 1]),
         claim(worker, [first, 1], [second, 1]) | guess,
-        {"kind": "heartbeat", "running": 7, "draining": True} | guess,
-        {"kind": "heartbeat", "worker": worker, "secret": SECRET, "running": 1},
+        {"kind": "heartbeat", "running": 7, "holding": [], "draining": True} | guess,
+        {"kind": "heartbeat", "worker": worker, "secret": SECRET, "running": 1, "holding": []},
         {"kind": "goodbye"} | guess,
         {"kind": "declare", "jobs": [job]} | guess,
         hello(worker, secret="a secret of another one"),
@@ -162,7 +162,7 @@ async def test_mistakes_are_logged_with_the_workers_name_counted_and_kept_within
     worker, nobody = str(uuid.uuid4()), str(uuid.uuid4())
     await door.ask(hello(worker, name="mails"))
     await door.ask(*[claim(worker, [1, 0])] * 30, hello(nobody, name="others", concurrency=0), b"{", claim("x", [1, 1]))
-    await door.ask(*({"kind": "heartbeat", "worker": worker, "running": -number} for number in range(1, 31)))
+    await door.ask(*({"kind": "heartbeat", "worker": worker, "running": -number, "holding": []} for number in range(1, 31)))
     await control.desk.refusals.keep()
     kept = await control.db.pool.fetch("select worker_id, kind, reason, worker_name, count from refusal order by count desc")
     assert {(row["kind"], row["worker_name"], row["count"]) for row in kept} == {
@@ -186,6 +186,22 @@ async def test_mistakes_are_logged_with_the_workers_name_counted_and_kept_within
     assert await control.db.pool.fetchval("select count(*) from refusal") <= 220
 
 
+async def test_a_heartbeat_that_does_not_say_what_its_worker_holds_is_refused_and_renews_nothing(
+    control: Control, door: ClaimsDoor
+) -> None:
+    worker = str(uuid.uuid4())
+    await door.ask(hello(worker))
+    leased = "select lease_until from worker where id = $1"
+    before = await control.db.pool.fetchval(leased, uuid.UUID(worker))
+    beat = {"kind": "heartbeat", "worker": worker, "secret": SECRET, "running": 1}
+    (reply,) = await door.ask(beat)
+    assert (reply["kind"], reply["reason"]) == ("refused", "Object missing required field `holding`")
+    assert await control.db.pool.fetchval(leased, uuid.UUID(worker)) == before
+    for holding in ([], [[1, 1]], None):
+        (reply,) = await door.ask(beat | {"holding": holding})
+        assert reply["kind"] == "alive"
+
+
 async def test_heartbeats_wait_for_no_declaration(control: Control, door: ClaimsDoor) -> None:
     worker = str(uuid.uuid4())
     await door.ask(hello(worker))
@@ -194,7 +210,7 @@ async def test_heartbeats_wait_for_no_declaration(control: Control, door: Claims
     (slow, *quick) = door.put(
         [
             {"kind": "declare", "worker": worker, "secret": SECRET, "jobs": declared},
-            {"kind": "heartbeat", "worker": worker, "secret": SECRET, "running": 1},
+            {"kind": "heartbeat", "worker": worker, "secret": SECRET, "running": 1, "holding": []},
             claim(worker, [1, 1]),
             hello(str(uuid.uuid4())),
         ]
@@ -208,7 +224,10 @@ async def test_heartbeats_wait_for_no_declaration(control: Control, door: Claims
 async def test_a_statement_that_breaks_on_the_data_of_one_request_serves_the_others(control: Control) -> None:
     """Behind the checks of the door, should they ever let something through."""
     good, bad, unnamed = await control.worker(), await control.worker(), str(uuid.uuid4())
-    requests: list[Request] = [Heartbeat(worker=good, running=1), Heartbeat(worker=bad, running=2**31)]
+    requests: list[Request] = [
+        Heartbeat(worker=good, running=1, holding=None),
+        Heartbeat(worker=bad, running=2**31, holding=None),
+    ]
     requests.append(Hello(worker=unnamed, name="\x00", host="h", pid=1, sdk="s", concurrency=1, handlers=[], secret=""))
     replies = await control.desk.answer(requests)
     assert [type(reply).__name__ for reply in replies] == ["Alive", "Refused", "Refused"]

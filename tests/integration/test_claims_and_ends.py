@@ -252,7 +252,7 @@ async def test_nobody_is_reaped_before_workers_had_a_lease_of_time_to_be_heard(c
     await control.claim(worker, await triggered(control, await control.job()))
     await control.db.pool.execute("update worker set lease_until = now() - interval '1 s'")
     assert await control.reaper(term, lease=30).run_once() == 0
-    (reply,) = await control.desk.answer([Heartbeat(worker=worker, running=1)])
+    (reply,) = await control.desk.answer([Heartbeat(worker=worker, running=1, holding=None)])
     assert isinstance(reply, Alive)
 
 
@@ -275,7 +275,7 @@ async def test_an_attempt_far_past_its_timeout_is_ended_by_the_server(control: C
     occurrence = await triggered(control, await control.job(timeout=0.001, retry={"max_attempts": 1}))
     await control.claim(worker, occurrence)
     await control.db.pool.execute("update occurrence set started_at = now() - interval '1 second' where id = $1", occurrence)
-    (reply,) = await control.desk.answer([Heartbeat(worker=worker, running=1)])
+    (reply,) = await control.desk.answer([Heartbeat(worker=worker, running=1, holding=None)])
     assert isinstance(reply, Alive)
     assert await control.reaper(term).run_once() == 1
     row = await control.row(occurrence)
@@ -325,7 +325,7 @@ async def test_what_runs_is_cancelled_when_its_worker_says_so(control: Control) 
     assert made.state is State.CANCELLING
     assert made.tell is not None
     assert made.tell.worker == worker
-    (alive,) = await control.desk.answer([Heartbeat(worker=worker, running=1)])
+    (alive,) = await control.desk.answer([Heartbeat(worker=worker, running=1, holding=None)])
     assert isinstance(alive, Alive)
     assert alive.cancel == [Ask(occurrence, 1)]
     await control.report(worker, finished(answer, "cancelled"))

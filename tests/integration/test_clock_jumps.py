@@ -218,7 +218,7 @@ async def test_whatever_a_clock_ahead_wrote_goes_on_when_it_is_set_back(control:
         await trigger_job(control.db, limited, actor="test")
     await publisher.run_once()
     (planned,) = await schedule_runs(control.db, [Wanted(job=job)], actor="test")
-    await control.desk.answer([Heartbeat(worker=worker, running=1)])
+    await control.desk.answer([Heartbeat(worker=worker, running=1, holding=None)])
     # Neither defaults of columns nor statement_timestamp() see the clock that moves.
     await control.db.pool.execute("update rate_bucket set filled_at = now(), ready_at = now() + interval '50 seconds'")
     await control.db.pool.execute("update occurrence set created_at = now() where id = $1", planned.occurrence_id)

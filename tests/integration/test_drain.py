@@ -97,7 +97,7 @@ async def test_a_word_that_nobody_heard_is_told_by_heartbeats_until_the_worker_d
 
 async def beat(control: Control, worker: str, *, draining: bool = False) -> bool:
     """Whether the answer to a heartbeat tells the worker to drain."""
-    (reply,) = await control.desk.answer([Heartbeat(worker=worker, running=1, draining=draining)])
+    (reply,) = await control.desk.answer([Heartbeat(worker=worker, running=1, draining=draining, holding=None)])
     assert isinstance(reply, Alive)
     return reply.drain
 

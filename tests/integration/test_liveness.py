@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from types import SimpleNamespace
 
 import pytest
 
-from leveret_core.messages import HandlerInfo, Hello
+from leveret_core.messages import Ask, HandlerInfo, Heartbeat, Hello
 from leveret_core.store.backfills.commands import Wanted as WantedBackfill
 from leveret_core.store.backfills.commands import start_backfill
 from leveret_core.store.commands.occurrences import trigger_job
@@ -17,6 +19,7 @@ from leveret_core.store.database import Database
 from leveret_core.store.key_limits.limits import KeyLimit, put_key_limit
 from leveret_core.store.liveness.ownerless import Place, find_ownerless
 from leveret_core.store.planned.runs import Wanted, schedule_runs
+from leveret_dispatcher.upkeep import liveness
 from leveret_dispatcher.upkeep.pruner import Pruner
 from support.api import running_api
 from support.control import LONG_AGO, Control, finished
@@ -209,6 +212,40 @@ async def test_what_is_long_past_its_time_is_said_at_the_second_look(control: Co
     assert {each.kind for each in await away.run_once()} == {"retry", "due"}
 
 
+@pytest.mark.parametrize("holding", [[], None], ids=["names nothing", "does not say"])
+async def test_what_a_live_worker_does_not_name_is_nobodys_after_a_while(
+    control: Control, holding: list[Ask] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease is renewed all the time. The reconciler, which ends such runs in time, does not run here."""
+    job, worker = await control.job(concurrency="allow"), await control.worker()
+    unnamed, named = [await control.claim(worker, await triggered(control, job)) for _ in range(2)]
+    of_another = await control.claim(other := await control.worker(), await triggered(control, job))
+    term = await control.term()
+    checker = control.liveness(term, unnamed=60)
+    naming = None if holding is None else [*holding, Ask(named.occurrence, 1)]
+
+    async def beats(after: float) -> None:
+        await by_hand(control, "update occurrence set started_at = now() - $1 * interval '1 second'", after)
+        await control.desk.answer([Heartbeat(worker=worker, running=2, holding=naming)])
+        await control.desk.answer([Heartbeat(worker=other, running=1, holding=[Ask(of_another.occurrence, 1)])])
+
+    await beats(59)
+    assert await found(control) == [], "its claim may be on its way to it"
+    await beats(61)
+    expected = [("unnamed", each.occurrence) for each in ([unnamed, named] if holding is None else [unnamed])]
+    assert await found(control) == expected
+    assert await checker.run_once() == []
+    began = time.monotonic()
+    monkeypatch.setattr(liveness, "time", SimpleNamespace(monotonic=lambda: began + 179))
+    assert await checker.run_once() == [], "the reconciler may still be at it"
+    monkeypatch.setattr(liveness, "time", SimpleNamespace(monotonic=lambda: began + 181))
+    assert [(each.kind, each.id) for each in await checker.run_once()] == expected
+    assert await control.db.pool.fetchval("select ownerless from dispatcher_finding") == len(expected)
+    assert {(await control.row(occurrence))["state"] for _, occurrence in expected} == {"running"}, "it may run after all"
+    away = control.liveness(term, unnamed=0, reachable=False)
+    assert await away.run_once() == await away.run_once() == []
+
+
 async def test_a_type_without_a_dispatch_message_is_said_where_a_worker_serves_it(control: Control) -> None:
     occurrence = await triggered(control, await control.job())
     assert await found(control) == []
@@ -250,7 +287,7 @@ async def test_looks_go_through_everything_in_parts(control: Control, monkeypatc
     await by_hand(control, "delete from slot where key = 'e'")
     await by_hand(control, "update occurrence set state = 'cancelled', finished_at = now() where id = $1", last - 1)
     place = Place()
-    seen = [await find_ownerless(control.db, place, late=60, silent=60) for _ in range(3)]
+    seen = [await find_ownerless(control.db, place, late=60, silent=60, unnamed=60) for _ in range(3)]
     assert [[each.id for each in look] for look in seen] == [[], [], [last]]
     assert await found(control) == [("line", last)]
     with pytest.raises(AssertionError, match="it waits although a place is free"):

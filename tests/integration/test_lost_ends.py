@@ -94,11 +94,11 @@ async def test_what_a_live_worker_does_not_name_any_more_is_lost_and_tried_again
     assert await state(control, running) == ("running", 0)
 
 
-async def test_a_worker_that_does_not_say_what_it_holds_is_believed(control: Control, watched: Watched) -> None:
+async def test_a_worker_that_holds_more_than_it_can_name_is_believed(control: Control, watched: Watched) -> None:
     worker = await control.worker()
     answer = await claimed(control, worker)
     for _ in range(3):
-        await control.desk.answer([Heartbeat(worker=worker, running=0)])
+        await control.desk.answer([Heartbeat(worker=worker, running=0, holding=None)])
         assert await watched.look() == 0
     assert await state(control, answer) == ("running", 0)
 

@@ -51,7 +51,7 @@ JOB = {"name": "declared", "type": "test.job", "trigger": TRIGGER, "payload": {"
 REQUESTS = [
     hello(ODD_ONE),
     said("claim", asks=[[1, 1], [2, 1]], types=["test.job", "test.job"], last_success=[1]),
-    said("heartbeat", running=1, loop_lag=0.5, draining=False),
+    said("heartbeat", running=1, loop_lag=0.5, draining=False, holding=[[1, 1]]),
     said("declare", jobs=[JOB]),
     said("goodbye"),
 ]
@@ -70,7 +70,7 @@ async def test_what_is_wrong_in_a_request_costs_no_other_and_gets_a_reply(
             occurrence = (await trigger_job(control.db, job, actor="test")).occurrence_id
             caplog.clear()
             replies = await door.ask(
-                said("heartbeat", GOOD_ONE, running=1),
+                said("heartbeat", GOOD_ONE, running=1, holding=[]),
                 *bodies,
                 said("claim", GOOD_ONE, asks=[[occurrence, 1]]),
                 said("declare", GOOD_ONE, jobs=[JOB | {"name": "good"}]),

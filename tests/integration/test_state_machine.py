@@ -546,7 +546,7 @@ class Lives(RuleBasedStateMachine):
     # Means
 
     def _beat(self, worker: str) -> None:
-        (reply,) = self.run(self.control.desk.answer([Heartbeat(worker=worker, running=0)]))
+        (reply,) = self.run(self.control.desk.answer([Heartbeat(worker=worker, running=0, holding=None)]))
         if worker not in self.model.alive:
             assert isinstance(reply, messages.Unknown)
             return

@@ -186,7 +186,7 @@ async def test_heartbeats_and_claims_of_the_same_workers_lock_them_in_one_order(
     first, second = sorted([await control.worker(), await control.worker()])
     # As a claim of both does, which has come to the first.
     async with held(control, "select id from worker where id = $1 for share", uuid.UUID(first)) as claims:
-        beats = [Heartbeat(worker=worker, running=0) for worker in (second, first)]
+        beats = [Heartbeat(worker=worker, running=0, holding=None) for worker in (second, first)]
         beating = asyncio.create_task(control.desk.answer(beats))
         await eventually(lambda: waiting_for_a_lock(control))
         # The heartbeats hold nothing that the claim needs next.

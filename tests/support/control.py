@@ -113,8 +113,8 @@ class Control:
     def reaper(self, term: Term, lease: float = 0.0) -> Reaper:
         return Reaper(term, lease=lease, grace=0, reachable=lambda: True, changed=lambda _: None)
 
-    def liveness(self, term: Term, *, reachable: bool = True) -> LivenessChecker:
-        return LivenessChecker(term, lease=0, grace=0, reachable=lambda: reachable, changed=lambda _: None)
+    def liveness(self, term: Term, *, reachable: bool = True, unnamed: float = 60) -> LivenessChecker:
+        return LivenessChecker(term, lease=0, grace=0, unnamed=unnamed, reachable=lambda: reachable, changed=lambda _: None)
 
     def clock(self, term: Term) -> ClockWatch:
         return ClockWatch(term, answer_timeout=60, changed=lambda _: None)

@@ -45,6 +45,7 @@ class ForeignWorker:
         self.heartbeat = 5.0
         self.replies: dict[str, asyncio.Future[Any]] = {}
         self.running: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self.holding: list[tuple[int, int]] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.draining = False
 
@@ -117,7 +118,7 @@ class ForeignWorker:
             await asyncio.sleep(self.heartbeat)
             sent = time.clock_gettime(time.CLOCK_BOOTTIME)
             beat = {"kind": "heartbeat", "running": len(self.running), "loop_lag": 0, "draining": self.draining}
-            alive = await self.request(beat)
+            alive = await self.request(beat | {"holding": self.holding})
             if alive["kind"] != "alive":
                 sys.exit(f"lost: {alive}")
             self.lease_until = sent + alive["lease"] - 3
@@ -141,6 +142,7 @@ class ForeignWorker:
     async def serve(self, message: AbstractIncomingMessage) -> None:
         dispatch = json.loads(message.body)
         key = dispatch["occurrence"], dispatch["attempt"]
+        self.holding.append(key)
         while True:
             about = {"types": [dispatch["type"]], "last_success": [key[0]]}
             claimed = await self.request({"kind": "claim", "asks": [list(key)], **about})
@@ -156,6 +158,7 @@ class ForeignWorker:
         elif answer["status"] == "cancelled" and key not in self.running:
             end = {"occurrence": key[0], "attempt": key[1], "token": answer["token"], "seq": 1}
             await self.send({"kind": "finished", **end, "outcome": "cancelled", "duration": 0.0})
+        self.holding.remove(key)
         await message.ack()
 
     async def attempt(self, answer: dict[str, Any]) -> None:

@@ -7,12 +7,14 @@ from leveret_core.store.liveness.ownerless import Ownerless, Place, find_ownerle
 from support.eventually import eventually
 
 
-async def everything_ownerless(db: Database, *, late: float, silent: float) -> list[Ownerless]:
+async def everything_ownerless(db: Database, *, late: float, silent: float, unnamed: float = 60) -> list[Ownerless]:
     """A whole round of looks."""
     place = Place()
-    found = await find_ownerless(db, place, late=late, silent=silent)
+    found = await find_ownerless(db, place, late=late, silent=silent, unnamed=unnamed)
     while not place.at_the_beginning:
-        found += [each for each in await find_ownerless(db, place, late=late, silent=silent) if each not in found]
+        found += [
+            each for each in await find_ownerless(db, place, late=late, silent=silent, unnamed=unnamed) if each not in found
+        ]
     return found
 
 

@@ -30,7 +30,7 @@ async def runs_past_their_timeout(stage: Stage) -> Act:
     worker = await stage.here.worker()
     await every_kind_of_run(stage, worker)
     await stage.at(10)
-    await stage.here.desk.answer([Heartbeat(worker=worker, running=3)])
+    await stage.here.desk.answer([Heartbeat(worker=worker, running=3, holding=None)])
     return lambda: stage.tidies("reaper", stage.there.reaper(stage.term).run_once)
 
 

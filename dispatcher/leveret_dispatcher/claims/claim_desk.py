@@ -10,8 +10,6 @@ from importlib.metadata import version
 from itertools import islice
 from typing import TypeVar
 
-from msgspec import UNSET
-
 from leveret_core import messages
 from leveret_core.errors import InvalidInput
 from leveret_core.hints import Hint, Hints
@@ -252,4 +250,4 @@ def _unchecked(hello: Hello) -> list[tuple[str, str]]:
 
 def _named(beat: Heartbeat) -> str | None:
     """The occurrences that the worker holds, as text of a Postgres array; None if it does not say."""
-    return None if beat.holding is UNSET else "{" + ",".join(str(ask.occurrence) for ask in beat.holding) + "}"
+    return None if beat.holding is None else "{" + ",".join(str(ask.occurrence) for ask in beat.holding) + "}"

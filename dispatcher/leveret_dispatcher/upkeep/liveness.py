@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 LATE = 60.0
 """Seconds by which what is due may be late without a word."""
 
-_NEEDS_BROKER = frozenset({"lease", "timeout", "ring", "unrung"})
+_NEEDS_BROKER = frozenset({"lease", "unnamed", "timeout", "ring", "unrung"})
 """Kinds that say nothing while RabbitMQ is away: all of them wait for it."""
 
 
@@ -38,6 +39,7 @@ class LivenessChecker:
         term: whose epoch fences every transaction.
         lease: seconds a worker lives without a heartbeat.
         grace: seconds past an attempt's timeout before the server ends it.
+        unnamed: seconds after which the reconciler asks for what a worker does not name.
         reachable: whether RabbitMQ can be reached just now.
         changed: takes what was mended; wakes all loops.
     """
@@ -48,6 +50,7 @@ class LivenessChecker:
         *,
         lease: float,
         grace: float,
+        unnamed: float,
         reachable: Callable[[], bool],
         changed: Callable[[Settled], None],
     ) -> None:
@@ -56,15 +59,22 @@ class LivenessChecker:
         self._reachable = reachable
         self._changed = changed
         self._place = Place()
-        self._seen: set[tuple[str, int]] = set()
+        self._unnamed = unnamed
+        self._seen: dict[tuple[str, int, int], float] = {}
+        """Since when each was found again and again, on `time.monotonic()`."""
 
     async def run_once(self) -> list[Ownerless]:
         """Look once; returns what is without an owner."""
-        found = await find_ownerless(self._term.database, self._place, late=LATE, silent=self._silent)
+        found = await find_ownerless(self._term.database, self._place, late=LATE, silent=self._silent, unnamed=self._unnamed)
         if not self._reachable():
             found = [each for each in found if each.kind not in _NEEDS_BROKER]
-        before, self._seen = self._seen, {(each.kind, each.id) for each in found}
-        ownerless = [each for each in found if each.kind in CERTAIN or (each.kind, each.id) in before]
+        now, before = time.monotonic(), self._seen
+        self._seen = {_key(each): before.get(_key(each), now) for each in found}
+        ownerless = [
+            each
+            for each in found
+            if each.kind in CERTAIN or (_key(each) in before and now - before[_key(each)] >= self._patience(each))
+        ]
         settled = await self._mend(ownerless) if ownerless else Settled()
         async with self._term.transaction() as connection:
             await note_ownerless(connection, ownerless)
@@ -73,6 +83,10 @@ class LivenessChecker:
             log.error("liveness: %d have no owner, %d of them go on now: %s", len(ownerless), len(settled.changed), told)
             self._changed(settled)
         return ownerless
+
+    def _patience(self, each: Ownerless) -> float:
+        """Seconds for which it must have been found; the reconciler has its grace, and then asks twice."""
+        return 2 * self._unnamed + LATE if each.kind == "unnamed" else 0.0
 
     async def _mend(self, ownerless: Sequence[Ownerless]) -> Settled:
         """Do what is safe whatever the cause. What has something to do and does not do it is only woken."""
@@ -97,6 +111,10 @@ class LivenessChecker:
             if far := kinds.get("far"):
                 await publish_again(connection, [each.id for each in far])
         return settled
+
+
+def _key(each: Ownerless) -> tuple[str, int, int]:
+    return each.kind, each.id, each.claim[0] if each.claim else 0
 
 
 _NO_WORKER = msgspec.json.encode({"type": "WorkerLost", "message": "no live worker runs it", "traceback": ""}).decode()

@@ -112,9 +112,9 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     loop_lag: Seconds = 0.0
     draining: bool = False
     secret: MaybeSecret = ""
-    holding: Annotated[list[Ask], Meta(max_length=MAX_HOLDING)] | UnsetType = UNSET
+    holding: Annotated[list[Ask], Meta(max_length=MAX_HOLDING)] | None
     """All that it has asked for, runs, or has ended without a confirmation by the broker: what it was granted and does not
-    name, it does not run. Left out by workers that cannot say."""
+    name, it does not run. None if that is more than can be named; then that is not known."""
     v: int = PROTOCOL_VERSION
 
 

@@ -27,7 +27,7 @@ from leveret_core.messages.event_batch import read_events
 WORKER = str(uuid.uuid4())
 CASES: dict[Callable[[bytes], object], object] = {
     decode_dispatch: DispatchMessage(occurrence=1, attempt=1, type="a"),
-    decode_request: Heartbeat(worker=WORKER, running=0),
+    decode_request: Heartbeat(worker=WORKER, running=0, holding=None),
     decode_reply: Alive(lease=1.0),
     decode_events: Events(worker=WORKER, events=[]),
     read_events: Events(worker=WORKER, events=[]),

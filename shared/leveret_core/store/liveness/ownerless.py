@@ -25,8 +25,8 @@ class Ownerless:
     """Something that nothing is responsible for.
 
     Args:
-        kind: which rule found it: `worker`, `lease`, `timeout`, `retry`, `due`, `ring`, `far`, `backfill`, `line`, `token`,
-            `bucket` or `unrung`.
+        kind: which rule found it: `worker`, `lease`, `unnamed`, `timeout`, `retry`, `due`, `ring`, `far`, `backfill`, `line`,
+            `token`, `bucket` or `unrung`.
         id: of the occurrence, or of the backfill.
         job_id: its job.
         state: as it was then.
@@ -64,7 +64,7 @@ class Place:
         return self == Place()
 
 
-async def find_ownerless(db: Database, place: Place, *, late: float, silent: float) -> list[Ownerless]:
+async def find_ownerless(db: Database, place: Place, *, late: float, silent: float, unnamed: float) -> list[Ownerless]:
     """Look once, at a cost that grows neither with history nor with a backlog; see `CERTAIN` for what a second look is for.
 
     Args:
@@ -72,6 +72,7 @@ async def find_ownerless(db: Database, place: Place, *, late: float, silent: flo
         place: where to go on; moved.
         late: seconds by which what is due may be late.
         silent: seconds that the reaper may take for a lease or a timeout that is over.
+        unnamed: seconds that a run must have lasted when its worker should name it.
     """
     found = [
         Ownerless(
@@ -82,7 +83,7 @@ async def find_ownerless(db: Database, place: Place, *, late: float, silent: flo
             row["why"],
             claim=None if row["claim_token"] is None else (row["attempt"], str(row["claim_token"])),
         )
-        for row in await db.fetch("liveness/ownerless", late, silent, LOOK)
+        for row in await db.fetch("liveness/ownerless", late, silent, LOOK, unnamed)
     ]
     found += await _queues(db, place)
     found += await _tokens(db, place)

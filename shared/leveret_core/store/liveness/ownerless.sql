@@ -1,7 +1,8 @@
 -- liveness/ownerless
 -- What is not over and has nothing that is responsible for it, as far as times and workers tell: no lease of a live worker, no due time
 -- to come. Each part looks through one partial index and stops at $3; none of them depends on how long history or a backlog is.
--- $1 seconds that what is due may be late, $2 seconds that the reaper may take, $3 how many of each kind
+-- $1 seconds that what is due may be late, $2 seconds that the reaper may take, $3 how many of each kind, $4 seconds that what began may take
+-- to be named by its worker
 (
     select case when w.id is null or w.stopped_at is not null then 'worker' when w.lease_until < now() then 'lease' else 'timeout' end
                as kind,
@@ -66,5 +67,18 @@ union all
           select from occurrence o
           where o.backfill_id = b.id and o.state in ('waiting', 'pending', 'running', 'cancelling', 'retrying')
       )
+    limit $3
+)
+union all
+(
+    -- A lease alone owns nothing: the worker has to name what it runs.
+    select 'unnamed', o.id, o.job_id, o.state::text, o.attempt, o.claim_token,
+           case when w.holding is null then 'its worker lives and does not say what it runs'
+                else 'its worker lives and does not name it, and no end of it arrived' end
+    from worker w
+    join occurrence o on o.worker_id = w.id and o.state in ('running', 'cancelling')
+    where w.stopped_at is null and o.started_at < w.heartbeat_at - $4 * interval '1 second'
+      and (w.holding is null or o.id <> all(w.holding))
+    order by o.id
     limit $3
 )

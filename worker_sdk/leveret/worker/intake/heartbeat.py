@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from msgspec import UNSET
-
 from leveret.worker.attempt_key import AttemptKey
 from leveret.worker.intake.lease import boot_time
 from leveret.worker.intake.membership import Membership
@@ -164,7 +162,7 @@ class HeartbeatSender:
             running=status.running,
             loop_lag=self._measure(),
             draining=status.draining,
-            holding=[Ask(*key) for key in status.holding] if len(status.holding) <= MAX_HOLDING else UNSET,
+            holding=[Ask(*key) for key in status.holding] if len(status.holding) <= MAX_HOLDING else None,
         )
         try:
             reply = await broker.request(heartbeat, min(TIMEOUT, self._membership.heartbeat))
