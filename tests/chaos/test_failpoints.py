@@ -10,6 +10,7 @@ import pytest
 
 from chaos.cluster import Cluster, Replica
 from chaos.load import PER_SECOND, runs_reach, ten_jobs_a_second, the_history_is_whole
+from leveret_core.broker.rabbitmq_server import CONSUMER_HEARTBEAT
 from leveret_core.failpoints import EXIT_CODE
 from leveret_dispatcher.leadership import watchdog
 from support.eventually import eventually
@@ -115,6 +116,41 @@ async def test_an_error_between_commit_and_publish_costs_no_more_than_the_answer
     await runs_reach(cluster, 20)
     await the_history_is_whole(cluster)
     assert first.process.returncode is None
+
+
+async def test_ends_that_a_frozen_ingestor_holds_are_settled_by_another_one(cluster: Cluster) -> None:
+    """Neither it nor its connection says anything: RabbitMQ gives them to another one when its heartbeats stay away. Until then
+    the workers do not name these runs any more, and the reconciler, without patience here, must not take them for lost."""
+    impatient = {"LEVERET_UNNAMED_GRACE": "1"}
+    healthy = await cluster.api(**impatient)
+    assert await cluster.leader() is healthy
+    arms = {"LEVERET_FAILPOINTS": "before_ingest_commit=stop", "LEVERET_FAILPOINTS_ALLOWED": "1"}
+    frozen = await cluster.api(**impatient, **arms)
+    cluster.replicas.remove(frozen)
+    await cluster.worker()
+    await cluster.job("ends", concurrency="allow")
+    await cluster.post("/triggers", {"items": [{"job": "ends"}] * 300})
+    await stopped(frozen)
+    began = time.monotonic()
+
+    async def left() -> int:
+        (row,) = await cluster.sql("select count(*) from occurrence where state <> 'succeeded'")
+        return int(row[0])
+
+    await eventually(lambda: len(cluster.runs()) == 300, timeout=15, interval=0.1)
+    await asyncio.sleep(2)
+    assert await left() > 0, "it holds none"
+
+    async def settled() -> None:
+        assert await left() == 0
+
+    await eventually(settled, timeout=40, interval=0.2)
+    assert time.monotonic() - began < 3 * CONSUMER_HEARTBEAT + 5
+    frozen.process.thaw()
+    cluster.replicas.append(frozen)
+    await the_history_is_whole(cluster)
+    (row,) = await cluster.sql("select count(*) from occurrence where attempt <> 1 or lost_count <> 0 or state <> 'succeeded'")
+    assert row[0] == 0
 
 
 async def many_runs_are_planned(cluster: Cluster) -> int:

@@ -191,6 +191,7 @@ async def test_what_is_long_past_its_time_is_said_at_the_second_look(control: Co
     await by_hand(control, "update occurrence set worker_id = $2 where id = $1", silent, uuid.UUID(other))
     await by_hand(control, "update worker set lease_until = now() - interval '2 hours' where id = $1", uuid.UUID(other))
     await by_hand(control, "update occurrence set started_at = now() - interval '1 hour' where id = $1", late)
+    await control.desk.answer([Heartbeat(worker=worker, running=1, holding=[Ask(late, 1)])])
     await by_hand(control, "update occurrence set retry_at = now() - interval '1 hour' where id = $1", retrying)
     await by_hand(control, "update occurrence set ring_at = now() - interval '1 hour', rings = 1 where id = $1", unanswered)
     await by_hand(control, "update occurrence set scheduled_for = now() - interval '1 hour' where id = $1", due)
