@@ -13,6 +13,7 @@ from leveret_core.messages import Cancel
 from leveret_core.settings import Settings
 from leveret_core.states import State
 from leveret_core.store.attempts.ends import Settled
+from leveret_core.store.liveness.failing import FailingTask, note_failing
 from leveret_core.store.occurrences.creation import Created
 from leveret_core.store.term.fence import next_work
 from leveret_core.supervision import END_TIMEOUT, Supervisor, TaskState
@@ -53,6 +54,7 @@ class Dispatcher:
         self._hints = hints
         self._broker = broker
         self._supervisor = supervisor or Supervisor()
+        self._failing: list[FailingTask] | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self.publisher = Publisher(
             term,
@@ -172,7 +174,21 @@ class Dispatcher:
         for name, seconds in (await next_work(self._term.database)).items():
             if seconds is not None and seconds < self._settings.poll_interval:
                 self._loops[name].wake()
+        await self._note_failing()
         return self._settings.poll_interval
+
+    async def _note_failing(self) -> None:
+        """Keep which tasks do not do their work, if these are others than before; at first nothing is known of what is kept."""
+        failing = [
+            # Of the error its kind alone: a text may be anything.
+            FailingTask(state.name, (state.error or "it does not come on").partition(":")[0])
+            for state in self.states()
+            if not state.healthy
+        ]
+        if failing != self._failing:
+            async with self._term.transaction() as connection:
+                await note_failing(connection, failing)
+            self._failing = failing
 
     def _wake(self, *names: str) -> None:
         for name in names or self._loops:

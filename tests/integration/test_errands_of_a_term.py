@@ -9,6 +9,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from leveret.cli.doctor.checks import Checks
+from leveret.cli.doctor.postgres import examine
+from leveret_core.settings import Settings
 from leveret_core.store.database import Database
 from leveret_core.supervision import Supervisor, TaskState
 from leveret_dispatcher.dispatcher import Dispatcher
@@ -78,3 +81,33 @@ async def test_a_term_does_not_end_while_one_of_them_does_not_so_that_its_proces
     free.set()
     await asyncio.wait({dispatching}, timeout=2)
     assert dispatching.done()
+
+
+async def test_one_that_does_not_do_its_work_is_told_by_doctor_as_long_as_it_is_so(
+    control: Control, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leveret_core.supervision.PATIENCE", 0.01)
+    made = dispatcher_with(control, await control.term(), Supervisor())
+    made._timetable.start()
+
+    async def told() -> tuple[str, str]:
+        checks = Checks("postgres")
+        await examine(Settings(database_url=database_url), checks)
+        (check,) = [check for check in checks.found if check.name == "tasks"]
+        return check.status, check.detail
+
+    async def fails() -> None:
+        raise KeyError("a bug")
+
+    pruner = made.errands[2]
+    doing, pruner._step = pruner._step, fails
+    await pruner.run_once()
+    await asyncio.sleep(0.02)
+    await made._look()
+    status, detail = await told()
+    assert (status, "pruner (KeyError)" in detail) == ("warn", True)
+    pruner._step, pruner._limit = doing, 10
+    await pruner.run_once()
+    await made._look()
+    assert await told() == ("ok", "all tasks of the dispatcher do their work")
+    made._timetable.stop()

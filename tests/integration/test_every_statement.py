@@ -53,6 +53,7 @@ ONLY_READ = (
     "/count",
     "/count_of_day",
     "server/facts",
+    "server/failing_tasks",
     "jobs/payloads",
     "jobs/resolve",
     "workers/refusals",

@@ -212,5 +212,5 @@ _PICTURE = {
     "buckets": "select type, key from rate_bucket",
     "rate limit queues": "select type, key, priority, told from rate_line",
     "audit": "select action from audit",
-    "findings": "select ownerless, clock_set_back from dispatcher_finding",
+    "findings": "select ownerless, clock_set_back, failing from dispatcher_finding",
 }

@@ -93,7 +93,10 @@ async def test_a_loop_that_no_clock_delays_looks_after_it(monkeypatch: pytest.Mo
     async def nothing(_: Database) -> dict[str, float | None]:
         return {}
 
+    async def noted(_: Dispatcher) -> None: ...
+
     monkeypatch.setattr(dispatcher, "next_work", nothing)
+    monkeypatch.setattr(Dispatcher, "_note_failing", noted)
     term = Term(Database("postgresql://nobody@localhost/none", pool_size=1), 1, boottime() + 60)
     made = Dispatcher(Settings(), term, Exchange(), Hints(None))
     followed: list[bool] = []

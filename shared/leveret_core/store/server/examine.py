@@ -11,7 +11,7 @@ import asyncpg
 
 from leveret_core.store.database import sql
 from leveret_core.store.reads.overview import DispatcherRow
-from leveret_core.store.rows import Row, one
+from leveret_core.store.rows import Row, one, typed
 
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 """A connection that belongs to no pool."""
@@ -28,6 +28,14 @@ class Facts(Row, frozen=True):
     fsync: str
     schema: str | None
     may_create: bool
+
+
+class FailingRow(Row, frozen=True):
+    """A task of the dispatcher that does not do its work, why not, and since when its process tells so."""
+
+    name: str
+    error: str
+    since: datetime
 
 
 @asynccontextmanager
@@ -56,6 +64,11 @@ async def read_findings(session: Session) -> DispatcherRow:
     row = one(DispatcherRow, await session.fetchrow(sql("reads/dispatcher")))
     assert row is not None
     return row
+
+
+async def read_failing(session: Session) -> list[FailingRow]:
+    """Tasks of the dispatcher that do not do their work."""
+    return typed(FailingRow, await session.fetch(sql("server/failing_tasks")))
 
 
 async def count_dead_events_of_day(session: Session) -> int:

@@ -18,6 +18,7 @@ from leveret_core.store.server.examine import (
     connected,
     count_dead_events_of_day,
     read_facts,
+    read_failing,
     read_findings,
     read_time,
 )
@@ -85,6 +86,7 @@ async def _examine_tables(session: Session, facts: Facts, checks: Checks) -> Non
     if not missing:
         checks.ok("migrations", f"all {len(available())} applied")
         await _examine_findings(session, checks)
+        await _examine_tasks(session, checks)
         await _examine_dead_events(session, checks)
     elif facts.may_create:
         checks.warn("migrations", f"missing: {', '.join(missing)}", "run `leveret migrate`; `leveret api` does it at its start")
@@ -109,6 +111,19 @@ async def _examine_findings(session: Session, checks: Checks) -> None:
         "liveness",
         f"{row.ownerless} were without one at {row.ownerless_looked_at:%Y-%m-%d %H:%M:%S} UTC: {shown}",
         "look again in two minutes: the dispatcher mends what it can; see the section on liveness in docs/deploy.md",
+    )
+
+
+async def _examine_tasks(session: Session, checks: Checks) -> None:
+    failing = await read_failing(session)
+    if not failing:
+        checks.ok("tasks", "all tasks of the dispatcher do their work")
+        return
+    checks.warn(
+        "tasks",
+        f"the dispatcher tells since {failing[0].since:%Y-%m-%d %H:%M:%S} UTC that these do not do their work: "
+        + ", ".join(f"{task.name} ({task.error})" for task in failing),
+        "see /readyz and the log of the replica that holds the term, and the section on health in docs/deploy.md",
     )
 
 
