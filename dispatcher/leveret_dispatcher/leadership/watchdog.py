@@ -55,8 +55,9 @@ class Watchdog:
     def start(self) -> None:
         """Begin to watch the running loop."""
         self._beat = boottime()
-        self._beating = asyncio.get_running_loop().create_task(self._beats())
-        threading.Thread(target=self._watch, name="leveret-watchdog", daemon=True).start()
+        loop = asyncio.get_running_loop()
+        self._beating = loop.create_task(self._beats())
+        threading.Thread(target=self._watch, args=(loop,), name="leveret-watchdog", daemon=True).start()
 
     def stop(self) -> None:
         """Watch no longer. Safe to call twice and before `start`."""
@@ -69,9 +70,9 @@ class Watchdog:
             self._beat = boottime()
             await asyncio.sleep(self._pause)
 
-    def _watch(self) -> None:
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         looked, awake_since = boottime(), 0.0
-        while not self._stopped.wait(self._pause):
+        while not self._stopped.wait(self._pause) and not loop.is_closed():
             now = boottime()
             if now - looked > self._pause * 4:
                 self._beat, awake_since = now, time.monotonic()  # we were asleep ourselves

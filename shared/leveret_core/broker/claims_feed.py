@@ -105,10 +105,11 @@ class ClaimsFeed:
         while batch := await queue.waiting.take(queue.size):
             if queue is self._claims:
                 self.steps.begin()
-            for (asked, _), reply in zip(batch, await self._ask([request for _, request in batch]), strict=True):
+            replies, error = await self._ask([request for _, request in batch])
+            for (asked, _), reply in zip(batch, replies, strict=True):
                 await self._answer(asked, reply)
             if queue is self._claims:
-                self.steps.rest()
+                self.steps.rest() if error is None else self.steps.failed(error)
 
     async def _answer(self, asked: Asked, reply: Reply | None) -> None:
         try:
@@ -116,21 +117,22 @@ class ClaimsFeed:
         except Exception:
             logger.exception("a reply to a worker could not be sent")
 
-    async def _ask(self, requests: Sequence[Request]) -> Sequence[Reply | None]:
+    async def _ask(self, requests: Sequence[Request]) -> tuple[Sequence[Reply | None], Exception | None]:
+        """The replies, and what the desk raised, if it did."""
         try:
             async with asyncio.timeout(STEP_LIMIT):
                 replies = await self._desk(requests)
             if len(replies) != len(requests):
                 raise ValueError(f"{len(replies)} replies to {len(requests)} requests")
-        except Exception:
+        except Exception as error:
             if not self._fails:
                 logger.exception("the claim desk fails; workers get no answer and ask again")
             self._fails = True
-            return [None] * len(requests)
+            return [None] * len(requests), error
         if self._fails:
             logger.info("the claim desk answers again")
         self._fails = False
-        return replies
+        return replies, None
 
 
 class _RequestQueue:

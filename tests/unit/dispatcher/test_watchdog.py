@@ -39,3 +39,13 @@ async def test_a_process_that_was_frozen_as_a_whole_gets_its_full_time_again(mon
     await asyncio.sleep(0.6)
     watchdog.stop()
     assert not ended.is_set()
+
+
+def test_a_loop_that_is_closed_is_not_blocked() -> None:
+    ended = threading.Event()
+
+    async def forgotten() -> None:
+        Watchdog(0.2, ended.set).start()
+
+    asyncio.run(forgotten())
+    assert not ended.wait(0.6)
