@@ -100,8 +100,9 @@ class Timetable:
         self._scheduler.start()
 
     def _planned(self) -> AsyncIOScheduler:
+        # Two instances, as the one before may just be ending when the next time comes; `_run` begins none beside another.
         scheduler = AsyncIOScheduler(
-            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 2, "misfire_grace_time": None}
         )
         now, clock = datetime.now(UTC), time.monotonic()
         for name, errand in self._errands.items():
