@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 TEXTS = ("", "\x00", "a\nb", "\ud83d", "\u2028", "x" * 300, "{", "(", "a..b", "#", str(uuid.UUID(int=0)))
 NUMBERS = (0, -1, 1, 2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**30)
 OTHERS: tuple[Any, ...] = (None, True, False, 1.5, float("nan"), float("inf"), [], [[]], {}, {"a": [1]}, [1, 2, 3])
+NOT_STORABLE = ("\x00", "\ud83d", "a\x00b")
+"""Text that Postgres does not take."""
 ODD: st.SearchStrategy[Any] = st.one_of(
-    st.sampled_from(OTHERS), st.sampled_from(NUMBERS), st.sampled_from(TEXTS), st.integers(), st.text(max_size=20)
+    st.sampled_from(OTHERS),
+    st.sampled_from(NUMBERS),
+    st.sampled_from(TEXTS),
+    st.sampled_from(NOT_STORABLE),
+    st.integers(),
+    st.text(max_size=20),
 )
 
 
