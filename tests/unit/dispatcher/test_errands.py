@@ -210,7 +210,7 @@ async def test_a_failure_is_not_left_for_the_next_time(monkeypatch: pytest.Monke
     errand = Errand("pruner", step, 600.0, Steps("pruner", 10.0))
     made = Timetable([errand])
     made.start()
-    made._scheduler.get_job("pruner").modify(next_run_time=datetime.now(UTC))
+    made._scheduler.modify_job("pruner", next_run_time=datetime.now(UTC))
     await eventually(lambda: tries == 3)
     await asyncio.sleep(0.05)
     assert tries == 3
