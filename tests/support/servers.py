@@ -65,8 +65,21 @@ class Server(Protocol):
         ...
 
 
+IN_MEMORY = Path("/dev/shm")
+ROOM = 4 << 30
+"""Bytes that must be free in memory: a Postgres takes some 0.2 GB, and each worker of a test run has one, and a RabbitMQ."""
+
+
+def _place() -> Path | None:
+    """Where data lie: in memory if there is room, since a test run makes and drops some two thousand databases."""
+    try:
+        return IN_MEMORY if shutil.disk_usage(IN_MEMORY).free > ROOM else None
+    except OSError:
+        return None
+
+
 class ServerProcess(ABC):
-    """A server run as child processes on a port of 127.0.0.1, with its data in a temporary folder.
+    """A server run as child processes on a port of 127.0.0.1, with its data in a temporary folder, in memory if there is room.
 
     Arguments:
         start_timeout: seconds until it must answer.
@@ -80,7 +93,7 @@ class ServerProcess(ABC):
         self.port = free_port()
         self.start_timeout = start_timeout
         self.stop_timeout = stop_timeout
-        self.folder = Path(tempfile.mkdtemp(prefix=f"leveret-{self.name}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"leveret-{self.name}-", dir=_place()))
         self.log = self.folder / "server.log"
         leash.hold_folder(self.folder)
         self._process: subprocess.Popen[bytes] | None = None

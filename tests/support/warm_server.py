@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import warnings
+from types import FrameType
 from typing import Any
 
 NUMBER = struct.Struct("=i")
@@ -28,12 +29,16 @@ LONGEST = 200_000
 Request = tuple[dict[str, Any], list[int]]
 
 
+def _wake(_number: int, _frame: FrameType | None) -> None:
+    """Nothing; with a handler of Python's own, a signal is written to the file that was named for it."""
+
+
 def serve(asked: socket.socket) -> Request | None:
     """Fork for each request. Returns it in the new process, and None in this one when nobody can ask any more."""
     waiting: dict[int, int] = {}
     noticed, notice = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(notice, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGCHLD, _wake)
     sources: list[socket.socket | int] = [asked, noticed]
     while True:
         ready, _, _ = select.select(sources, [], [])
