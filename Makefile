@@ -37,7 +37,7 @@ test: dashboard ## Run every test on real servers, started for it (ARGS= goes to
 .PHONY: test-all
 test-all: dashboard ## Run every test, the random and exhaustive ones at their full length: hours, for a release
 	@deploy/bin/test-packages
-	@LEVERET_EXHAUSTIVE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	@LEVERET_EXHAUSTIVE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --timeout 1800 $(ARGS)
 
 .PHONY: chaos
 chaos: install ## Break a whole Leveret again and again and look for what is lost (MINUTES=5, SEED=, FAULTS= repeats some, ARGS=)
