@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from leveret_core.retry import RetryPolicy
-from leveret_core.states import FINAL, State
+from leveret_core.states import State
 
 DEFAULT_SNOOZES = 100
 """Snoozes of an occurrence unless its handler says otherwise; one more fails it, so that it cannot go on for ever unseen."""
@@ -95,8 +94,3 @@ def _after(ended: Ended, rng: random.Random | None) -> Next:
     if delay is None:
         return Next(final)
     return Next(State.RETRYING, delay=delay if ended.retry_after is None else max(0.0, ended.retry_after))
-
-
-def final_ids(pairs: Iterable[tuple[int, State]]) -> list[int]:
-    """The ids whose state holds no slot any more."""
-    return [id_ for id_, state in pairs if state in FINAL]

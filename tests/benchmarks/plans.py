@@ -65,9 +65,10 @@ cross join lateral (
 ) s
 """
 SLOTS = """
-insert into slot (job_id, key, n, occurrence_id)
-select distinct on (job_id) job_id, '', 1, id from occurrence
-where state in ('pending', 'running', 'retrying') and state <> 'succeeded'
+update occurrence set slot = 1 where id in (
+    select distinct on (job_id) id from occurrence
+    where state in ('pending', 'running', 'retrying') and state <> 'succeeded'
+)
 """
 
 
@@ -135,7 +136,6 @@ async def looks(connection: asyncpg.Connection[asyncpg.Record], worker: uuid.UUI
             "attempts/finish_succeeded",
             [running, one, tokens, one, [0.1] * 100, ["null"] * 100, []],
         ),
-        Look("Their places are free", "slots/free", [running]),
         Look("Retries whose time has come", "attempts/retry_due", [1000]),
         Look("Anything for the reaper?", "attempts/to_reap", [10.0]),
         Look("Heartbeats", "workers/heartbeat", [[worker], [100], [False], [None], 30.0]),

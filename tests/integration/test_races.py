@@ -22,7 +22,7 @@ from leveret_core.states import State
 from leveret_core.store.commands.occurrences import Cancellation, cancel_occurrence, trigger_job
 from leveret_core.store.database import Database, sql
 from leveret_core.store.jobs import changes as job_changes
-from leveret_core.store.slots.release import release
+from leveret_core.store.slots.release import as_final, release
 from leveret_dispatcher.claims.claim_desk import ClaimDesk
 from leveret_dispatcher.ends.ingestor import Ingestor
 from support.control import Control, finished
@@ -307,9 +307,9 @@ async def test_a_place_given_to_what_ran_without_one_is_freed_under_the_lock_of_
         following = await triggered(control, job)
         assert (await control.row(following))["state"] == "waiting"
         ends = [[answer.occurrence], [1], [uuid.UUID(answer.token)], [9], [0.0], ["null"], []]
-        await ending.fetch(sql("attempts/finish_succeeded"), *ends)
+        (row,) = await ending.fetch(sql("attempts/finish_succeeded"), *ends)
         async with control.db.transaction() as other:
             await other.execute("select from job where id = $1 for no key update", job)
-            releasing = asyncio.create_task(release(ending, [answer.occurrence], []))
+            releasing = asyncio.create_task(release(ending, [as_final(row)], []))
             await eventually(lambda: _stopped(control, 1), interval=0.002)
         assert await releasing == [following]

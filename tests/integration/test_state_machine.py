@@ -49,7 +49,7 @@ T = TypeVar("T")
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 EMPTY = """
-truncate job, occurrence, slot, attempt, occurrence_log, worker, audit, dead_event restart identity cascade;
+truncate job, occurrence, slot_of_last_release, attempt, occurrence_log, worker, audit, dead_event restart identity cascade;
 update term set epoch = 0, lease_until = '-infinity';
 update moved.clock set at = '2030-01-01Z';
 """

@@ -55,6 +55,19 @@ async def ticks_that_came_too_late(stage: Stage) -> Act:
 
 
 @loop
+async def ticks_that_exist_already(stage: Stage) -> Act:
+    """As after the clock was set back."""
+    await stage.here.job("again", trigger=EVERY_MINUTE, next_fire_at=BEGIN + MINUTE, concurrency="queue")
+    await stage.sql(
+        """insert into occurrence (job_id, job_name, job_version, type, payload, origin, scheduled_for, state, retry,
+                                   finished_at)
+           select id, name, version, type, payload, 'schedule', next_fire_at, 'succeeded', retry, next_fire_at from job"""
+    )
+    await stage.at(61)
+    return lambda: stage.loops("scheduler", scheduler(stage).run_once)
+
+
+@loop
 async def a_trigger_that_cannot_be_evaluated(stage: Stage) -> Act:
     zone = {"kind": "cron", "expression": "* * * * *", "timezone": "No/Where"}
     await stage.here.job("broken", trigger=zone, next_fire_at=BEGIN + MINUTE)

@@ -161,7 +161,7 @@ async def _transaction(connection: Connection, name: str, sql: str, patience: fl
                 await connection.execute(sql, timeout=TURN_TIMEOUT)
                 await connection.execute("insert into leveret_migration (name) values ($1)", name, timeout=10)
             return
-        except asyncpg.LockNotAvailableError as error:
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
             keepers = [
                 f"pid {row['pid']} ({row['application_name'] or row['usename']}) for {row['seconds']} s"
                 for row in await connection.fetch(_OLD_TRANSACTIONS, timeout=10)

@@ -10,6 +10,7 @@ set state = e.state::occurrence_state,
     lost_count = o.lost_count + e.lost,
     released_count = o.released_count + e.released,
     snoozed_count = o.snoozed_count + e.snoozed,
+    slot = case when e.state in ('retrying', 'pending') then o.slot else -o.slot end,
     claim_token = case when e.state in ('retrying', 'pending') then null else o.claim_token end,
     finished_at = case when e.state not in ('retrying', 'pending')
         then greatest(o.started_at, least(now(), coalesce(o.started_at + e.duration * interval '1 second', now()))) end
@@ -18,4 +19,4 @@ from unnest(
     $9::integer[]
 ) as e (id, state, delay, reason, error, lost, released, duration, snoozed)
 where o.id = e.id and o.state::text in ('running', 'cancelling')
-returning o.id, o.state::text
+returning o.id, o.state::text, o.job_id, o.concurrency_key as key, o.slot < 0 as freed

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from leveret_core import policy
 from leveret_core.retry import stored_policy
-from leveret_core.states import State
+from leveret_core.states import FINAL, State
 from leveret_core.store.database import Connection, columns, sql
 from leveret_core.store.jobs import failures
 from leveret_core.store.rows import Row, typed
-from leveret_core.store.slots.release import lock_jobs_of, release
+from leveret_core.store.slots.release import Final, as_final, lock_jobs_of, release
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +97,11 @@ async def succeed(connection: Connection, successes: Sequence[Success], locked: 
         success; backfills say nothing about them.
     """
     done = await connection.fetch(sql("attempts/finish_succeeded"), *columns(sorted(successes), 6), sorted(locked))
-    ids = [row["id"] for row in done]
-    admitted = await release(connection, ids, locked)
+    final = [Final(row["id"], (row["job_id"], row["key"]), row["freed"] is True, row["wanted"]) for row in done]
+    admitted = await release(connection, final, locked)
     recovered = sorted({row["job_id"] for row in done if row["recovered"]})
-    return Settled([*ids, *admitted], bool(admitted), recovered), {row["job_id"] for row in done if row["backfill_id"] is None}
+    succeeded = {row["job_id"] for row in done if row["backfill_id"] is None}
+    return Settled([*(each.id for each in final), *admitted], bool(admitted), recovered), succeeded
 
 
 async def settle(connection: Connection, endings: Sequence[Ending], recovered: Collection[int] = ()) -> Settled:
@@ -163,7 +164,8 @@ async def settle(connection: Connection, endings: Sequence[Ending], recovered: C
     if kept:
         await connection.execute(sql("attempts/keep_attempts"), *columns(kept, 3))
     ended = await connection.fetch(sql("attempts/end_attempts"), *columns(steps, 9))
-    admitted = await release(connection, policy.final_ids((row["id"], State(row["state"])) for row in ended), locked)
+    final = [as_final(row) for row in ended if State(row["state"]) in FINAL]
+    admitted = await release(connection, final, locked)
     disabled = await failures.count(connection, failed, recovered)
     wake = bool(admitted) or any(row["state"] in ("retrying", "pending") for row in ended)
     return Settled([*(row["id"] for row in ended), *admitted], wake, disabled)

@@ -11,7 +11,8 @@ update occurrence o
 set state = case when o.state = 'running' then 'cancelling' else 'cancelled' end::occurrence_state,
     reason = $2,
     retry_at = null,
+    slot = case when o.state = 'running' then o.slot else -o.slot end,
     finished_at = case when o.state = 'running' then null else clock_timestamp() end
 from wanted w
 where o.id = w.id and (o.state in ('waiting', 'pending', 'retrying') or ($3 and o.state = 'running'))
-returning o.id, o.state::text, o.worker_id, o.attempt
+returning o.id, o.state::text, o.worker_id, o.attempt, o.job_id, o.concurrency_key as key, o.slot < 0 as freed

@@ -18,7 +18,7 @@ from leveret_core.store.jobs.refs import JobRef, resolve_job
 from leveret_core.store.reads.jobs import get_job
 from leveret_core.store.reads.pages import Page
 from leveret_core.store.rows import Row, one, typed
-from leveret_core.store.slots.release import release
+from leveret_core.store.slots.release import as_final, release
 from leveret_core.triggers import Cron, Interval, Trigger, TriggerError, fire_times_between
 
 MAX_RUNNING = 5
@@ -227,7 +227,7 @@ async def _cancel(
     await connection.execute(sql("backfills/finish"), backfill_id, "cancelled", reason)
     shown = reason or f"backfill {backfill_id} was cancelled"
     rows = await connection.fetch(sql("backfills/cancel_occurrences"), backfill_id, shown, running)
-    await release(connection, [row["id"] for row in rows if row["state"] == "cancelled"], [job_id])
+    await release(connection, [as_final(row) for row in rows if row["state"] == "cancelled"], [job_id])
     if rows or state == "running":
         detail = {"backfill": backfill_id, "reason": reason, "running": running, "occurrences": len(rows)}
         await _audit(connection, actor, "cancel_backfill", job_id, detail)

@@ -17,7 +17,7 @@ from leveret_core.store.occurrences.creation import Created, Planned, Triggered,
 from leveret_core.store.planned.admission import admit_due_of
 from leveret_core.store.slots.decisions import Replaced
 from leveret_core.store.slots.load import load_queue_of_each
-from leveret_core.store.slots.release import release
+from leveret_core.store.slots.release import as_final, release
 
 _NOW = datetime.min.replace(tzinfo=UTC)
 """Stands for the moment of creation, which Postgres's clock tells."""
@@ -169,7 +169,7 @@ async def cancel_occurrence(db: Database, occurrence_id: int, *, reason: str, ac
             await _audit(connection, actor, "cancel", job_id, occurrence_id, {"reason": reason})
         state = State(row["state"])
         if state is State.CANCELLED:
-            await release(connection, [occurrence_id], [job_id])
+            await release(connection, [as_final(row)], [job_id])
             return Cancellation(state, None)
         tell = messages.Cancel(worker=str(row["worker_id"]), occurrence=occurrence_id, attempt=row["attempt"])
         return Cancellation(state, tell)

@@ -7,12 +7,12 @@ with unstarted as (
 ),
 cancelled as (
     update occurrence o
-    set state = 'cancelled', reason = $2, retry_at = null, finished_at = clock_timestamp()
+    set state = 'cancelled', reason = $2, retry_at = null, slot = -o.slot, finished_at = clock_timestamp()
     from unstarted u
     where o.id = u.id and o.state in ('scheduled', 'waiting', 'pending', 'retrying')
     returning o.id
 ),
 freed as (
-    delete from slot s using cancelled c where s.occurrence_id = c.id
+    delete from slot_of_last_release s using cancelled c where s.occurrence_id = c.id
 )
 select count(*) from cancelled

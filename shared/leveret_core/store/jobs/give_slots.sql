@@ -6,10 +6,10 @@ with live as (
       and id not in (select occurrence_id from slot where job_id = $1)
     order by id
     for update
+),
+given as (
+    select id, coalesce((select max(s.n) from slot s where s.job_id = $1 and s.key = concurrency_key), 0)
+               + row_number() over (partition by concurrency_key order by id) as slot
+    from live
 )
-insert into slot (job_id, key, n, occurrence_id)
-select $1, concurrency_key,
-       coalesce((select max(s.n) from slot s where s.job_id = $1 and s.key = concurrency_key), 0)
-           + row_number() over (partition by concurrency_key order by id),
-       id
-from live
+update occurrence o set slot = given.slot from given where o.id = given.id

@@ -10,6 +10,7 @@ with live as (
     for update of o
 ),
 dropped as (
-    delete from slot where job_id = $1 and key not like 'backfill:%'
+    delete from slot_of_last_release where job_id = $1 and key not like 'backfill:%'
 )
-update occurrence o set concurrency_key = live.key from live where o.id = live.id and o.concurrency_key <> live.key
+update occurrence o set concurrency_key = live.key, slot = null
+from live where o.id = live.id and (o.concurrency_key <> live.key or o.slot > 0)

@@ -111,14 +111,28 @@ async def create(
             loads[p.job_id].limits.key,
             p.priority,
             p.backfill_id,
+            d.slot,
         )
         for p, d in zip(planned, decisions, strict=True)
     ]
-    inserted = await connection.fetch(sql("occurrences/create"), *columns(rows, 16), epoch)
+    inserted = await connection.fetch(sql("occurrences/create"), *columns(rows, 17), epoch)
     created = [
         Created(r["id"], r["job_id"], r["scheduled_for"], r["type"], State(r["state"]), published=r["rings"] > 0)
         for r in inserted
     ]
     ids = {(c.job_id, c.scheduled_for): c.id for c in created}
+    if len(ids) < len(planned):
+        absent = [(p, d) for p, d in zip(planned, decisions, strict=True) if (p.job_id, p.scheduled_for) not in ids]
+        await _check_slots(connection, [p for p, d in absent if d.slot is not None])
     ended = await carry_out(connection, effects(new, decisions, [ids.get((p.job_id, p.scheduled_for)) for p in planned]))
     return [replace(c, replaced=tuple(ended[c.id])) if c.id in ended else c for c in created]
+
+
+async def _check_slots(connection: Connection, absent: Sequence[Planned]) -> None:
+    """What was not inserted must exist already. Another holder of a slot is no reason: then the slots were not read right."""
+    if not absent:
+        return
+    times = [(p.job_id, p.scheduled_for, p.idempotency_key) for p in absent]
+    if await connection.fetchval(sql("occurrences/count_existing"), *columns(times, 3)) < len(absent):
+        jobs = sorted({p.job_id for p in absent})
+        raise RuntimeError(f"a slot that was free is held by another occurrence: one of the jobs {jobs}")

@@ -79,7 +79,7 @@ async def _admit(
     decisions = await decide_about(connection, new, await load_queues(connection, limits))
     admitted: list[Created] = []
     left: dict[str, int] = {}
-    steps: list[tuple[int, str, str | None, int | None, str, float | None, int]] = []
+    steps: list[tuple[int, str, str | None, int | None, str, float | None, int, int | None]] = []
     for row, d in zip(due, decisions, strict=True):
         published = False
         if d.state is State.PENDING:
@@ -88,9 +88,9 @@ async def _admit(
             left[row["type"]] = places - 1
         blocker = d.blocker if isinstance(d.blocker, int) else None
         steps.append(
-            (row["id"], d.state.value, d.reason, blocker, row["key"], publish_in if published else None, int(published))
+            (row["id"], d.state.value, d.reason, blocker, row["key"], publish_in if published else None, int(published), d.slot)
         )
         admitted.append(Created(row["id"], row["job_id"], row["scheduled_for"], row["type"], d.state, published=published))
-    await connection.execute(sql("planned/admit"), *columns(steps, 7), epoch)
+    await connection.execute(sql("planned/admit"), *columns(steps, 8), epoch)
     ended = await carry_out(connection, effects(new, decisions, [row["id"] for row in due]))
     return [replace(run, replaced=tuple(ended[run.id])) if run.id in ended else run for run in admitted]

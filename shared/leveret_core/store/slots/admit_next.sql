@@ -1,5 +1,6 @@
 -- The heads of queues take the slots that are free; the caller holds the jobs' locks. After `max_concurrent` was lowered more may be
 -- live than there are places: then none is admitted, whatever number is free. A backfill has a queue and slots of its own.
+-- See of_jobs.sql for `offset 0`.
 -- $1 job ids, $2 the key of each queue
 with room as (
     select l.job_id, l.key, coalesce(b.max_concurrent, j.max_concurrent) as max_concurrent,
@@ -24,13 +25,9 @@ free as (
     from room r
     cross join lateral generate_series(1, r.max_concurrent) as g (n)
     where (r.job_id, r.key) in (select job_id, key from head)
-      and not exists (select from slot s where s.job_id = r.job_id and s.key = r.key and s.n = g.n)
-),
-taken as (
-    insert into slot (job_id, key, n, occurrence_id)
-    select job_id, key, free.n, head.id from free join head using (job_id, key, place)
-    returning occurrence_id
+      and not exists (select from slot s where s.job_id = r.job_id and s.key = r.key and s.n = g.n offset 0)
 )
-update occurrence o set state = 'pending', reason = null, ring_at = null
-from taken where o.id = taken.occurrence_id and o.state = 'waiting'
+update occurrence o set state = 'pending', reason = null, ring_at = null, slot = free.n
+from head join free using (job_id, key, place)
+where o.id = head.id and o.state = 'waiting'
 returning o.id, o.job_id

@@ -10,7 +10,7 @@ from leveret_core.concurrency import Decision, Effects, New, QueueLoad, decide, 
 from leveret_core.states import State
 from leveret_core.store.database import Connection, columns, sql
 from leveret_core.store.slots.load import Queue
-from leveret_core.store.slots.release import release
+from leveret_core.store.slots.release import Final, as_final, release
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,12 @@ async def decide_about(connection: Connection, new: Sequence[New[Queue]], loads:
 
 
 async def carry_out(connection: Connection, effects: Effects[Queue]) -> dict[int, list[Replaced]]:
-    """Take slots, name blockers, and end what is replaced; returns the latter by the id of the newer one.
+    """Name blockers, and end what is replaced; returns the latter by the id of the newer one.
 
     Args:
         connection: inside the transaction that has written the new occurrences and holds the locks of their jobs.
         effects: of the decisions about them.
     """
-    if effects.slots:
-        await connection.execute(sql("slots/take"), *columns([(*queue, n, id_) for queue, n, id_ in effects.slots], 4))
     if effects.blockers:
         await connection.execute(sql("occurrences/name_blockers"), *columns(effects.blockers, 2))
     return await _end_replaced(connection, effects.replaced) if effects.replaced else {}
@@ -51,14 +49,14 @@ async def _end_replaced(connection: Connection, pairs: Sequence[tuple[int, int]]
     ended: dict[int, list[Replaced]] = {}
     # All in order, as claims lock them without their jobs.
     await connection.execute(sql("occurrences/lock"), [old for old, _ in pairs])
-    final: list[int] = []
+    final: list[Final] = []
     locked: set[int] = set()
     for row in await connection.fetch(sql("occurrences/replace"), *columns(sorted(pairs), 2)):
         tell = None
         if row["state"] == "cancelling":
             tell = messages.Cancel(worker=str(row["worker_id"]), occurrence=row["id"], attempt=row["attempt"])
         else:
-            final.append(row["id"])
+            final.append(as_final(row))
             locked.add(row["job_id"])
         ended.setdefault(row["by"], []).append(Replaced(row["id"], tell))
     await release(connection, final, locked)

@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+import asyncpg
 
 from leveret_core.store.database import Connection, columns, sql
 from leveret_core.store.slots.load import Queue
 
 
-async def release(connection: Connection, final: Sequence[int], locked: Collection[int]) -> list[int]:
-    """Give back the slots of occurrences that have just become final, and admit the next of their queues.
+class Final(NamedTuple):
+    """An occurrence that has just become final.
+
+    Args:
+        queue: the concurrency queue it belongs to.
+        freed: whether the statement that made it final gave back a slot.
+        wanted: whether another one of the queue waits, as far as that statement saw.
+    """
+
+    id: int
+    queue: Queue
+    freed: bool
+    wanted: bool = True
+
+
+def as_final(row: asyncpg.Record) -> Final:
+    """The row of a statement that returns `id`, `job_id`, `key` and `freed` of what it made final."""
+    return Final(row["id"], (row["job_id"], row["key"]), row["freed"] is True)
+
+
+async def release(connection: Connection, final: Sequence[Final], locked: Collection[int]) -> list[int]:
+    """Admit the next of the queues in which occurrences that have just become final gave back slots.
 
     Args:
         connection: inside the transaction that made them final.
-        final: their ids.
+        final: these occurrences.
         locked: ids of the jobs whose locks it holds.
 
     Returns:
         Ids of the occurrences that became pending.
     """
-    freed = await connection.fetch(sql("slots/free"), final)
-    # A job that allowed any number until just now may have given slots to what ran without one.
-    if others := {row["job_id"] for row in freed}.difference(locked):
+    if not final:
+        return []
+    # Under its job's lock nothing begins to wait unseen. A job that allowed any number until just now may have given slots to
+    # what ran without one: its lock is not held.
+    freed = {each.queue for each in final if each.freed and (each.wanted or each.queue[0] not in locked)}
+    for row in await connection.fetch(sql("slots/free_of_last_release"), [each.id for each in final]):
+        freed.add((row["job_id"], row["key"]))
+    if others := {job_id for job_id, _ in freed}.difference(locked):
         await lock_other_jobs(connection, others)
-    return await admit_next(connection, ((row["job_id"], row["key"]) for row in freed))
+    return await admit_next(connection, freed)
 
 
 async def admit_next(connection: Connection, queues: Iterable[Queue]) -> list[int]:

@@ -43,9 +43,8 @@ async def add_jobs(
 
 async def clear(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """Delete all that a measurement made."""
-    await connection.execute("delete from slot where job_id in (select id from job where type like 'bench.%')", timeout=600)
     await connection.execute("delete from occurrence where type like 'bench.%'", timeout=600)
     await connection.execute("delete from job where type like 'bench.%'", timeout=600)
     await connection.execute(f"drop table if exists {TABLE}")
-    for table in ("occurrence", "job", "slot", "attempt"):
+    for table in ("occurrence", "job", "attempt"):
         await connection.execute(f"vacuum analyze {table}", timeout=120)
