@@ -12,16 +12,19 @@ import random
 import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from leveret_core import messages
+from leveret_core.concurrency import Limits, QueueLoad
 from leveret_core.errors import NotFound
 from leveret_core.messages import Ask, Claim, Claimed
 from leveret_core.states import State
 from leveret_core.store.commands.occurrences import Cancellation, cancel_occurrence, trigger_job
 from leveret_core.store.database import Database, sql
 from leveret_core.store.jobs import changes as job_changes
+from leveret_core.store.occurrences.creation import Planned, create
 from leveret_core.store.slots.release import as_final, release
 from leveret_dispatcher.claims.claim_desk import ClaimDesk
 from leveret_dispatcher.ends.ingestor import Ingestor
@@ -313,3 +316,31 @@ async def test_a_place_given_to_what_ran_without_one_is_freed_under_the_lock_of_
             releasing = asyncio.create_task(release(ending, [as_final(row)], []))
             await eventually(lambda: _stopped(control, 1), interval=0.002)
         assert await releasing == [following]
+
+
+async def test_what_begins_to_wait_behind_an_end_without_the_lock_of_its_job_gets_the_place(control: Control) -> None:
+    """The end, which found no lock to take, is written before another one waits, and commits after that."""
+    job = await control.job(concurrency="allow", max_concurrent=1)
+    worker = await control.worker()
+    answer = await control.claim(worker, await triggered(control, job))
+    async with control.db.transaction() as ending:
+        changes = {"concurrency": "queue"}
+        await job_changes.edit_job(control.db, job, changes, actor="test", version=None, payload_limit=1000)
+        ends = [[answer.occurrence], [1], [uuid.UUID(answer.token)], [9], [0.0], ["null"], []]
+        (row,) = await ending.fetch(sql("attempts/finish_succeeded"), *ends)
+        assert (row["freed"], row["wanted"]) == (True, False)
+        following = await triggered(control, job)
+        assert (await control.row(following))["state"] == "waiting"
+        final = as_final(row)._replace(wanted=row["wanted"])
+        assert await release(ending, [final], []) == [following]
+
+
+async def test_a_slot_that_is_held_although_the_load_says_otherwise_stops_the_transaction(control: Control) -> None:
+    job = await control.job(concurrency="queue")
+    stale = {job: QueueLoad(Limits("queue", 1, 10))}
+    await triggered(control, job)
+    planned = Planned(job_id=job, scheduled_for=datetime(2026, 1, 1, tzinfo=UTC), origin="manual")
+    with pytest.raises(RuntimeError, match="a slot that was free is held by another occurrence"):
+        async with control.db.transaction() as connection:
+            await create(connection, [planned], stale)
+    assert await control.states(job) == ["pending"]
