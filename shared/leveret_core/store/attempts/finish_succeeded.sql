@@ -1,6 +1,7 @@
 -- One look-up by primary key each; see claim.sql for `state::text`. A success ends the row of failures of its job, whose lock is held then; a
 -- success of a job that had no failures when the jobs were locked leaves it alone. Backfills say nothing about their jobs.
--- `freed`: it gave back a slot; `wanted`: another one waits in its queue, which is certain where the job is locked.
+-- `freed`: it gave back a slot; `wanted`: another one waits in its queue, which is certain where the job is locked; asked for by its order, so
+-- that the planner takes the index of queues, and not that of all who wait.
 -- $1 ids, $2 attempts, $3 tokens, $4 seqs, $5 seconds, $6 results (JSON text), $7 ids of the jobs that are locked
 with done as (
     update occurrence o
@@ -17,7 +18,9 @@ recovered as (
     returning id
 )
 select d.id, d.job_id, d.backfill_id, d.key, d.freed, r.id is not null as recovered, (
-    select exists (select from occurrence w where w.job_id = d.job_id and w.concurrency_key = d.key and w.state = 'waiting')
-) as wanted
+    select w.id from occurrence w
+    where w.job_id = d.job_id and w.concurrency_key = d.key and w.state = 'waiting'
+    order by w.scheduled_for, w.id limit 1
+) is not null as wanted
 from done d
 left join recovered r on r.id = d.job_id
