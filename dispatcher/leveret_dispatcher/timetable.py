@@ -48,7 +48,7 @@ class Timetable:
         """Begin; the first run of each comes after its interval.
 
         Args:
-            begin: makes the task of a run, for what waits for its end.
+            begin: makes the task of a run, for what waits for its end; raises RuntimeError when it takes nothing new.
         """
         now = time.monotonic()
         self._begin = begin
@@ -113,7 +113,12 @@ class Timetable:
     async def _run(self, errand: Errand) -> None:
         if self._begin is None or self._due.pop(errand.name, None) is None:
             return  # it runs already, begun by an APScheduler that has been given up
-        task = self._begin(errand.run_once())
+        run = errand.run_once()
+        try:
+            task = self._begin(run)
+        except RuntimeError:
+            run.close()  # what waits for the runs has begun to end, and takes nothing new; `stop` comes next
+            return
         task.add_done_callback(lambda _: self._plan(errand))
         await asyncio.wait({task})
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from leveret_core.errors import TermOver
 from leveret_core.hints import Hints
 from leveret_core.settings import Settings
 from leveret_core.store.database import Database
@@ -87,6 +88,36 @@ async def test_a_clock_that_jumps_ahead_by_a_year_costs_one_run(timetable: Timet
     job = job_of(timetable)
     # How APScheduler finds what was missed.
     assert len(job._get_run_times(datetime.now(UTC) + timedelta(days=365))) == 1
+
+
+async def test_an_errand_whose_time_comes_while_the_term_ends_is_left(
+    timetable: Timetable, ran: asyncio.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def wait_for_ever() -> None:
+        await asyncio.Event().wait()
+
+    async def end() -> None:
+        raise TermOver("over")
+
+    due: list[asyncio.Task[None]] = []
+
+    async def term() -> None:
+        async with asyncio.TaskGroup() as group:
+            timetable.start(group.create_task)
+            job = job_of(timetable)
+            group.create_task(wait_for_ever())
+            ending = group.create_task(end())
+            # The first to run after the group has begun to end.
+            ending.add_done_callback(lambda _: due.append(asyncio.create_task(job.func(*job.args))))
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup):
+        await term()
+
+    (run,) = due
+    await run
+    assert not ran.is_set()
+    assert caplog.text == ""
 
 
 async def test_a_loop_that_no_clock_delays_looks_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
