@@ -496,16 +496,16 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def every_tick_is_accounted_for(self) -> None:
-        for job in self.model.jobs.values():
-            ticks = self.run(
-                self.control.db.pool.fetch(
-                    """select scheduled_for as first, coalesce(missed_until, scheduled_for) as last from occurrence
-                   where job_id = $1 and origin = 'schedule'""",
-                    job.id,
-                )
+        ticks = self.run(
+            self.control.db.pool.fetch(
+                """select job_id, scheduled_for as first, coalesce(missed_until, scheduled_for) as last from occurrence
+               where origin = 'schedule'"""
             )
+        )
+        for job in self.model.jobs.values():
+            of_job = [(row["first"], row["last"]) for row in ticks if row["job_id"] == job.id]
             for tick in job.due:
-                assert sum(row["first"] <= tick <= row["last"] for row in ticks) == 1, f"the tick of job {job.id} at {tick}"
+                assert sum(first <= tick <= last for first, last in of_job) == 1, f"the tick of job {job.id} at {tick}"
 
     def teardown(self) -> None:
         """Once the faults are over, everything that was ever created comes to its end, through dispatch messages alone."""
