@@ -25,6 +25,7 @@ class DiskQueue:
     def __init__(self, folder: Path, limit: int) -> None:
         self._spool = Spool(folder, limit)
         self._batches: deque[list[End]] = deque()
+        self._lost: list[End] = []
         self._thread: ThreadPoolExecutor | None = None
 
     @property
@@ -46,8 +47,11 @@ class DiskQueue:
         return True
 
     async def first(self) -> bytes | None:
-        """The oldest batch as it is sent; None when there is none."""
-        return await self._in_thread(self._spool.first)
+        """The oldest batch as it is sent; None when there is none. Damaged ones before it are given up."""
+        body = await self._in_thread(self._spool.first)
+        for _ in range(self._spool.skipped if body is not None else 0):
+            self._lost += self._batches.popleft()
+        return body
 
     async def drop_first(self) -> list[End]:
         """What `first` returned last is confirmed; returns what waited for that."""
@@ -55,8 +59,9 @@ class DiskQueue:
         return self._batches.popleft()
 
     def given_up(self) -> list[End]:
-        """After damage, when the spool is empty: what waits for a confirmation that will not come."""
-        lost = [end for batch in self._batches for end in batch]
+        """When the spool is empty: what waits for a confirmation that will not come, after damage."""
+        lost = [*self._lost, *(end for batch in self._batches for end in batch)]
+        self._lost.clear()
         self._batches.clear()
         return lost
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 
-from leveret.worker.report.spool import FRAME, HEADER, SUFFIX, read_frame
+from leveret.worker.report.spool import HEADER, SUFFIX, read_frame
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +59,18 @@ def _messages(folder: Path, locked: list[int]) -> Iterator[bytes]:
         if file is None:
             continue
         locked.append(file)
-        found, place = 0, len(HEADER)
+        found, unusable, place = 0, 0, len(HEADER)
         if time.time() - os.fstat(file).st_mtime < KEPT_FOR and os.pread(file, len(HEADER), 0) == HEADER:
-            while (message := read_frame(file, place)) is not None:
+            while (frame := read_frame(file, place)) is not None:
+                message, size = frame
+                place += size
+                if message is None:
+                    unusable += size
+                    continue
                 yield message
                 found += 1
-                place += FRAME.size + len(message)
-        rest = os.fstat(file).st_size - place
-        log.info("%s, left by an earlier worker: %d messages sent, %d bytes unusable", path.name, found, max(0, rest))
+        unusable += max(0, os.fstat(file).st_size - place)
+        log.info("%s, left by an earlier worker: %d messages sent, %d bytes unusable", path.name, found, unusable)
         with contextlib.suppress(OSError):
             path.unlink()
 

@@ -39,7 +39,9 @@ class Spool:
         self._folder = folder
         self._path = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}{SUFFIX}"
         self._file: int | None = None
-        self._read = self._end = self._length = 0
+        self._read = self._end = self._size = 0
+        self.skipped = 0
+        """Messages that the last call of `first` passed over, as they are damaged."""
         self.broken = ""
         """Why the disk takes nothing, if it does not; tried again with the next message."""
 
@@ -73,20 +75,22 @@ class Spool:
         return True
 
     def first(self) -> bytes | None:
-        """The oldest message; None when there is none."""
-        if self._file is None or self.empty:
-            return None
-        message = read_frame(self._file, self._read)
-        if message is None:
+        """The oldest message that is whole; None when there is none. Damaged ones before it are dropped, and counted."""
+        self.skipped = 0
+        while self._file is not None and not self.empty:
+            frame = read_frame(self._file, self._read)
+            message, self._size = frame or (None, self._end - self._read)
+            if message is not None:
+                return message
             # No other process writes here: the disk has lost it.
-            log.error("%s is damaged; %d bytes of events are lost", self._path, self._end - self._read)
-            self._empty()
-        self._length = len(message or b"")
-        return message
+            log.error("%s is damaged; %d bytes of events are lost", self._path, self._size)
+            self.skipped += 1
+            self.drop_first()
+        return None
 
     def drop_first(self) -> None:
         """What `first` returned last is confirmed."""
-        self._read += FRAME.size + self._length
+        self._read += self._size
         if self._read >= self._end:
             self._empty()
 
@@ -116,8 +120,11 @@ class Spool:
         self._read = self._end = len(HEADER)
 
 
-def read_frame(file: int, place: int) -> bytes | None:
-    """The message at a place of a file; None at its end, and where it is damaged."""
+def read_frame(file: int, place: int) -> tuple[bytes | None, int] | None:
+    """The message at a place of a file, None if it is damaged, and the bytes that it takes there.
+
+    None at the end of the file, and where it cannot be told at which place the next message begins.
+    """
     try:
         head = os.pread(file, FRAME.size, place)
         if len(head) < FRAME.size:
@@ -129,7 +136,9 @@ def read_frame(file: int, place: int) -> bytes | None:
     except OSError as error:
         log.error("a spool cannot be read: %s", error)
         return None
-    return message if len(message) == length and zlib.crc32(message) == checksum else None
+    if len(message) < length:
+        return None
+    return message if zlib.crc32(message) == checksum else None, FRAME.size + length
 
 
 def _write(file: int, data: bytes, place: int) -> int:

@@ -8,11 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from leveret.worker.report.disk_queue import DiskQueue
 from leveret.worker.report.left_over import KEPT_FOR, left_over
-from leveret.worker.report.spool import HEADER, Spool
+from leveret.worker.report.outbox import Entry
+from leveret.worker.report.spool import FRAME, HEADER, Spool
+from leveret_core.messages import Finished
 
 MANY = [b"message %d " % number * (number + 1) for number in range(20)]
 
@@ -110,13 +114,49 @@ def test_a_message_that_was_not_written_whole_ends_the_file(tmp_path: Path, cut:
     assert left(tmp_path) == [b"left 0", b"left 1"]
 
 
-def test_damage_is_noticed_and_nothing_after_it_is_trusted(tmp_path: Path) -> None:
+def damage(file: Path, message: bytes) -> None:
+    content = bytearray(file.read_bytes())
+    content[content.index(message)] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_damaged_message_is_passed_over_and_costs_no_other(tmp_path: Path) -> None:
+    leave(tmp_path)
+    (file,) = files(tmp_path)
+    damage(file, b"left 1")
+    assert left(tmp_path) == [b"left 0", b"left 2"]
+
+
+def test_nothing_after_a_length_that_cannot_be_is_trusted(tmp_path: Path) -> None:
     leave(tmp_path)
     (file,) = files(tmp_path)
     content = bytearray(file.read_bytes())
-    content[content.index(b"left 1")] ^= 1
+    content[content.index(b"left 1") - FRAME.size] = 0xFF
     file.write_bytes(content)
     assert left(tmp_path) == [b"left 0"]
+
+
+async def test_the_ends_in_a_damaged_batch_are_given_up_and_the_others_are_confirmed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def end(occurrence: int) -> Entry:
+        finished = Finished(occurrence=occurrence, attempt=1, token=str(UUID(int=1)), outcome="succeeded", seq=1, duration=0.0)
+        return Entry(occurrence, str(UUID(int=2)), finished, 100)
+
+    disk = DiskQueue(tmp_path, 100_000)
+    for occurrence in (1111, 2222, 3333):
+        assert await disk.append([end(occurrence)])
+    damage(files(tmp_path)[0], b"1111")
+
+    body = await disk.first()
+    assert body is not None
+    assert b"2222" in body
+    assert [key[0] for key, _ in await disk.drop_first()] == [2222]
+    assert await disk.first() is not None
+    assert [key[0] for key, _ in await disk.drop_first()] == [3333]
+    assert await disk.first() is None
+    assert [key[0] for key, _ in disk.given_up()] == [1111]
+    assert caplog.text.count("is damaged") == 1
 
 
 def test_a_file_that_loses_its_content_is_told_and_used_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
