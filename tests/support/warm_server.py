@@ -34,7 +34,7 @@ def _wake(_number: int, _frame: FrameType | None) -> None:
 
 
 def serve(asked: socket.socket) -> Request | None:
-    """Fork for each request. Returns it in the new process, and None in this one when nobody can ask any more."""
+    """Fork for each request. Returns it in the new process, and None in this one when no test can ask any more."""
     waiting: dict[int, int] = {}
     noticed, notice = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(notice, warn_on_full_buffer=False)

@@ -43,8 +43,11 @@ async def add_jobs(
 
 async def clear(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """Delete all that a measurement made."""
-    await connection.execute("delete from occurrence where type like 'bench.%'", timeout=600)
-    await connection.execute("delete from job where type like 'bench.%'", timeout=600)
+    async with connection.transaction():
+        # What creates an occurrence locks its job first: after this no more of them come.
+        await connection.execute("select from job where type like 'bench.%' order by id for update", timeout=600)
+        await connection.execute("delete from occurrence where type like 'bench.%'", timeout=600)
+        await connection.execute("delete from job where type like 'bench.%'", timeout=600)
     await connection.execute(f"drop table if exists {TABLE}")
     for table in ("occurrence", "job", "attempt"):
         await connection.execute(f"vacuum analyze {table}", timeout=120)
