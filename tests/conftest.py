@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,6 +33,12 @@ Witness = LeveretProcess | ServerProcess
 
 # The processes and servers of a test's own, whose output it shows when it fails.
 _WITNESSES = pytest.StashKey[list[Witness]]()
+
+
+def pytest_sessionstart() -> None:
+    """A run that a script started in the background ignores Ctrl-C, and so would every process of a test."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _started(new: Callable[[], AnyServer]) -> Iterator[AnyServer]:
