@@ -14,6 +14,7 @@ _ESCAPE = re.compile(
 )
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _STRING = re.compile(rb'"(?:[^"\\]+|\\.)*+"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
 _SUSPECT_NUMBER = re.compile(rb"[0-9][eE]|[0-9]{1000}")
 _NUMBER = re.compile(rb"[0-9.]+(?:[eE][+-]?0*([0-9]*))?")
 
@@ -43,7 +44,7 @@ def clean_json(raw: bytes) -> bytes:
 
 def json_problem(raw: bytes) -> str:
     """Why Postgres could not store `raw` (JSON), in words for its author; empty when it can."""
-    if raw.count(b"[") + raw.count(b"{") > DEPTH_LIMIT and json_depth(raw) > DEPTH_LIMIT:
+    if raw.count(b"[") + raw.count(b"{") > DEPTH_LIMIT and _is_deeper(raw, DEPTH_LIMIT):
         return f"is nested too deep; at most {DEPTH_LIMIT} levels are kept"
     if _SUSPECT_NUMBER.search(raw):
         for number in _NUMBER.finditer(_STRING.sub(b"", raw)):
@@ -53,13 +54,13 @@ def json_problem(raw: bytes) -> str:
     return ""
 
 
-def json_depth(raw: bytes) -> int:
-    """Levels of arrays and objects in `raw` (JSON)."""
-    deepest = depth = 0
-    for bracket in re.findall(rb"[\[\]{}]", _STRING.sub(b"", raw)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+def _is_deeper(raw: bytes, limit: int) -> bool:
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub(b"", raw)):
+        depth += 1 if bracket[0] in b"[{" else -1
+        if depth > limit:
+            return True
+    return False
 
 
 def _storable(escape: re.Match[bytes]) -> bytes:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from leveret_core.messages import Answer
+from leveret_core.messages.event_batch import EventBatch, read_events
+from leveret_core.store.attempts.ends import Ending, Settled, settle
 from leveret_core.store.commands.occurrences import trigger_job
-from leveret_core.store.database import Database
+from leveret_core.store.database import Connection, Database
+from leveret_dispatcher.ends import ingestor
 from support.control import Control
 
 
@@ -223,3 +227,47 @@ async def test_a_worker_that_says_only_nonsense_fills_no_disk(control: Control) 
     await control.ingest(batch(other, {"kind": "nonsense"}))
     counts = await control.db.pool.fetch("select count(*) as n from dead_event group by worker_id order by 1")
     assert [row["n"] for row in counts] == [1, 200]
+
+
+@pytest.mark.parametrize("event", [b"{}", b"1", b'"\\ud800"', b'"\xff"'])
+async def test_a_message_of_too_many_events_is_kept_unread_and_hinders_no_other(control: Control, event: bytes) -> None:
+    worker = await control.worker()
+    other = await claimed(control, worker)
+
+    assert await control.ingest(batch(worker, *[event] * 10_001), batch(worker, end(other))) == 2
+
+    assert (await control.row(other.occurrence))["state"] == "succeeded"
+    (kept,) = await dead(control)
+    assert (kept["kind"], kept["reason"]) == ("batch", "not a batch of events: more than 10000 events")
+
+
+async def test_many_bad_ends_are_settled_together(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = await control.worker()
+    bad, good = await claimed(control, worker), await claimed(control, worker)
+    settled: list[int] = []
+
+    async def counted(connection: Connection, endings: Sequence[Ending]) -> Settled:
+        settled.append(len(endings))
+        return await settle(connection, endings)
+
+    monkeypatch.setattr(ingestor, "settle", counted)
+
+    assert await control.ingest(batch(worker, *[without(end(bad), "seq")] * 2_000, end(good))) == 1
+
+    assert settled == [ingestor.BAD_ENDS] * 4
+    assert [(await control.row(each.occurrence))["state"] for each in (bad, good)] == ["failed", "succeeded"]
+
+
+async def test_a_large_message_is_read_beside_the_event_loop(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = await control.worker()
+    threads: list[bool] = []
+
+    def noted(body: bytes) -> EventBatch:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return read_events(body)
+
+    monkeypatch.setattr(ingestor, "read_events", noted)
+
+    await control.ingest(batch(worker, b"[" * 1_000_000), batch(worker))
+
+    assert threads == [False, True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
@@ -37,6 +38,10 @@ from leveret_dispatcher.ends.quarantine import DeadEvent, Quarantine
 
 log = logging.getLogger(__name__)
 
+LARGE_MESSAGE = 256 * 1024
+"""Bytes of a message from which on it is read beside the event loop: a hostile one takes a second or more."""
+BAD_ENDS = 500
+"""Ends that are wrong and are settled in one transaction, at most."""
 MAX_ERROR = 64 * 1024
 """Characters kept of a traceback; the end is the telling part."""
 MAX_LOG_MESSAGE = 16 * 1024
@@ -86,7 +91,8 @@ class Ingestor:
         dead: list[DeadEvent] = []
         for message in batch:
             try:
-                events = read_events(message.body)
+                large = len(message.body) > LARGE_MESSAGE
+                events = await asyncio.to_thread(read_events, message.body) if large else read_events(message.body)
             except UnknownVersion as error:
                 dead.append(DeadEvent("version", str(error), message.body))
                 continue
@@ -138,24 +144,28 @@ class Ingestor:
 
     async def refuse(self, bad: Sequence[tuple[uuid.UUID, BadEvent]]) -> None:
         """Keep events that are wrong. Those that were to end their attempts end them all the same."""
-        for _, one in bad:
-            if one.ends and one.occurrence is not None and one.attempt is not None and one.token is not None:
-                await self._end(_bad_end(one.occurrence, one.attempt, one.token, one))
+        ends = [
+            _bad_end(one.occurrence, one.attempt, one.token, one)
+            for _, one in bad
+            if one.ends and one.occurrence is not None and one.attempt is not None and one.token is not None
+        ]
+        for first in range(0, len(ends), BAD_ENDS):
+            await self._end(ends[first : first + BAD_ENDS])
         await self.quarantine.keep(
             [DeadEvent(one.kind, one.reason, one.raw, worker, one.occurrence, one.attempt) for worker, one in bad]
         )
 
-    async def _end(self, ending: Ending) -> None:
-        async def apply(endings: Sequence[Ending]) -> list[Settled]:
+    async def _end(self, endings: Sequence[Ending]) -> None:
+        async def apply(some: Sequence[Ending]) -> list[Settled]:
             async with self._db.transaction() as connection:
-                return [await settle(connection, endings)]
+                return [await settle(connection, some), *[Settled()] * (len(some) - 1)]
 
         def refuse(one: Ending, error: Exception) -> Settled:
             attempt = one.claim and one.claim[0]
             log.error("ingestor: occurrence %d, attempt %s cannot be ended: %s", one.occurrence, attempt, error)
             return Settled()
 
-        for settled in await apply_apart([ending], apply, refuse):
+        for settled in await apply_apart(endings, apply, refuse):
             self._tell(settled)
 
     def _over_limit(self, event: Event) -> str:

@@ -11,11 +11,14 @@ import msgspec
 from leveret_core.messages.codec import MAX_MESSAGE_BYTES, BadMessage
 from leveret_core.messages.events import Event, Finished, Log
 from leveret_core.messages.fields import MAX_INT32, MAX_INT64
-from leveret_core.messages.salvage import items, members
+from leveret_core.messages.salvage import MAX_TOKENS, items, members
 from leveret_core.messages.version import ACCEPTED_VERSIONS, PROTOCOL_VERSION
 from leveret_core.text import clean_json, json_problem
 
 _Value = TypeVar("_Value")
+
+MAX_EVENTS = 10_000
+"""Events in a message. Each costs its reading, and a bad one its place among the dead events, whatever its size."""
 
 
 class UnknownVersion(BadMessage):
@@ -78,7 +81,7 @@ def read_events(body: bytes) -> EventBatch:
 
     Raises:
         UnknownVersion: it is of another protocol version.
-        BadMessage: it is no batch at all: too large, no object, or without a worker or a list of events.
+        BadMessage: it is no batch at all: too large, too many events, no object, or without a worker or a list of events.
     """
     worker, raws = _open(body)
     batch = EventBatch(worker, [], [])
@@ -122,17 +125,25 @@ def _open(body: bytes) -> tuple[uuid.UUID, list[bytes]]:
         # One event with broken text, or nested without end, breaks the decoding of all.
         return _pry_open(body, error)
     _check_version(envelope.v)
+    _check_count(len(envelope.events))
     return envelope.worker, [bytes(raw) for raw in envelope.events]
 
 
 def _pry_open(body: bytes, error: Exception) -> tuple[uuid.UUID, list[bytes]]:
-    parts = members(body)
+    parts = members(body, MAX_TOKENS)
     _check_version(_value(parts.get("v", b"1"), int))
     worker = _value(parts.get("worker"), uuid.UUID)
     events = parts.get("events", b"")
     if worker is None or not events.startswith(b"["):
         raise BadMessage(str(error) or type(error).__name__) from error
-    return worker, items(events)
+    found = items(events, MAX_EVENTS + 1)
+    _check_count(len(found))
+    return worker, found
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_EVENTS:
+        raise BadMessage(f"more than {MAX_EVENTS} events")
 
 
 def _check_version(version: int | None) -> None:
