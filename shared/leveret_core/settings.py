@@ -13,6 +13,8 @@ from leveret_core.service_urls import POSTGRES, RABBITMQ, REDIS, url_problem
 
 _SERVICES = {"database_url": POSTGRES, "redis_url": REDIS, "amqp_url": RABBITMQ}
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+MAX_SECONDS, MAX_DAYS = 366 * 86_400.0, 36_600.0
+"""A year and a century: well within what Postgres can add to a time."""
 
 
 class Settings(BaseSettings):
@@ -36,21 +38,25 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
-    lock_ttl: float = Field(default=15.0, gt=0, description="seconds the Redis lock of the dispatcher lasts")
-    lock_renew: float = Field(default=5.0, gt=0, description="seconds between renewals of the lock")
-    lock_margin: float = Field(default=3.0, ge=0, description="seconds of the TTL that the holder does not trust")
-    lock_retry: float = Field(default=1.0, gt=0, description="seconds between a candidate's tries")
+    lock_ttl: float = Field(default=15.0, gt=0, le=MAX_SECONDS, description="seconds the Redis lock of the dispatcher lasts")
+    lock_renew: float = Field(default=5.0, gt=0, le=MAX_SECONDS, description="seconds between renewals of the lock")
+    lock_margin: float = Field(
+        default=3.0, ge=0, le=MAX_SECONDS, description="seconds of the TTL that the holder does not trust"
+    )
+    lock_retry: float = Field(default=1.0, gt=0, le=MAX_SECONDS, description="seconds between a candidate's tries")
     poll_interval: float = Field(
-        default=5.0, gt=0, description="seconds after which the dispatcher looks although no hint woke it"
+        default=5.0, gt=0, le=MAX_SECONDS, description="seconds after which the dispatcher looks although no hint woke it"
     )
     schedule_batch: int = Field(default=500, ge=1, le=10_000, description="due jobs handled in one transaction")
     publish_window: int = Field(
         default=10_000, ge=1, description="unclaimed dispatch messages of one type kept in the broker, at most"
     )
     ring_timeout: float = Field(
-        default=60.0, gt=0, description="seconds after which an unclaimed dispatch message is published again"
+        default=60.0, gt=0, le=MAX_SECONDS, description="seconds after which an unclaimed dispatch message is published again"
     )
-    unroutable_retry: float = Field(default=5.0, gt=0, description="seconds between tries while no worker is bound to a type")
+    unroutable_retry: float = Field(
+        default=5.0, gt=0, le=MAX_SECONDS, description="seconds between tries while no worker is bound to a type"
+    )
     catch_up_limit: int = Field(
         default=1_000, ge=1, le=100_000, description="late ticks of a job that run with catch_up=all, at most; the newest ones"
     )
@@ -59,25 +65,31 @@ class Settings(BaseSettings):
         default=20, ge=1, le=10_000, description="occurrences of one backfill that exist and have not begun, at most"
     )
 
-    lease: float = Field(default=30.0, gt=0, description="seconds without a heartbeat after which a worker counts as lost")
-    heartbeat: float = Field(default=5.0, gt=0, description="seconds between a worker's heartbeats")
+    lease: float = Field(
+        default=30.0, gt=0, le=MAX_SECONDS, description="seconds without a heartbeat after which a worker counts as lost"
+    )
+    heartbeat: float = Field(default=5.0, gt=0, le=MAX_SECONDS, description="seconds between a worker's heartbeats")
     timeout_grace: float = Field(
         default=10.0,
         ge=0,
+        le=MAX_SECONDS,
         description="seconds past a timeout before the server ends the attempt of a worker that lives and says nothing of it",
     )
 
     unnamed_grace: float = Field(
         default=60.0,
         ge=0,
+        le=MAX_SECONDS,
         description="seconds a live worker must not have named what it runs by the tables, before that counts as lost",
     )
 
     payload_limit: int = Field(default=256 * 1024, ge=1, description="bytes of JSON in a payload, at most")
     result_limit: int = Field(default=256 * 1024, ge=1, description="bytes of JSON in a result, at most")
     log_limit: int = Field(default=2_000, ge=0, description="log records kept of one attempt, at most")
-    history_days: float = Field(default=30.0, gt=0, description="days a final occurrence is kept, and a dead event")
-    audit_days: float = Field(default=365.0, gt=0, description="days it is kept who did what")
+    history_days: float = Field(
+        default=30.0, gt=0, le=MAX_DAYS, description="days a final occurrence is kept, and a dead event"
+    )
+    audit_days: float = Field(default=365.0, gt=0, le=MAX_DAYS, description="days it is kept who did what")
 
     pool_size: int = Field(
         default=8, ge=2, le=200, description="Postgres connections for REST, and as many for claims and events"

@@ -252,12 +252,15 @@ async def test_a_crontab_imported_again_changes_what_has_changed_in_it(system: S
 async def test_applying_a_file_reports_a_refused_job_and_makes_the_others(system: System, tmp_path: Path) -> None:
     good = {"name": "good", "type": "greet.x", "trigger": {"kind": "manual"}}
     file = tmp_path / "jobs.json"
-    file.write_text(json.dumps([{**good, "name": "bad", "trigger": {"kind": "cron", "expression": "61 * * * *"}}, good]))
+    bad = {**good, "name": "bad", "trigger": {"kind": "cron", "expression": "61 * * * *"}}
+    unspeakable = [{**good, "name": "nan", "payload": {"x": float("nan")}}, {**good, "name": "half\ud800"}]
+    file.write_text(json.dumps([bad, *unspeakable, good]))
 
     done = await system.run("jobs", "apply", str(file), "--json", code=1)
 
-    assert [each["result"] for each in done.json()] == ["refused", "created"]
+    assert [each["result"] for each in done.json()] == ["refused", "refused", "refused", "created"]
     assert "bad: trigger.expression: " in done.err
+    assert "nan: it cannot be sent as JSON: " in done.err
 
 
 async def test_sigterm_drains_resigns_and_leaves_with_0(

@@ -38,6 +38,18 @@ def test_a_toml_file_has_a_table_for_each_job(folder: Path) -> None:
     assert load_definitions("jobs.toml") == [JOB]
 
 
+def test_dates_of_a_toml_file_are_written_as_iso_8601(folder: Path) -> None:
+    (folder / "jobs.toml").write_text(
+        '[[jobs]]\nname = "once"\ntype = "x"\n[jobs.trigger]\nkind = "once"\nat = 2026-12-01T09:00:00Z\n'
+        "[jobs.payload]\ndays = [2026-12-24, 2026-12-25]\nat = 07:30:00\n"
+    )
+
+    (job,) = load_definitions("jobs.toml")
+
+    assert job["trigger"]["at"] == "2026-12-01T09:00:00+00:00"
+    assert job["payload"] == {"days": ["2026-12-24", "2026-12-25"], "at": "07:30:00"}
+
+
 def test_a_module_has_a_list(folder: Path) -> None:
     (folder / "written_jobs.py").write_text(f"JOBS = {[JOB]!r}\n")
 
@@ -52,6 +64,7 @@ def test_a_module_has_a_list(folder: Path) -> None:
         ("broken.json", "{", "broken.json is not JSON"),
         ("broken.toml", "=", "broken.toml is not TOML"),
         ("other.json", '{"things": []}', "holds no list of job definitions"),
+        ("deep.json", "[" * 100_000, "deep.json is nested too deep"),
     ],
 )
 def test_what_holds_no_definitions_is_named(folder: Path, name: str, text: str | None, message: str) -> None:

@@ -85,7 +85,7 @@ class Client:
         Raises:
             ServerUnreachable: no server answers, or not as Leveret does.
             NotFound: 404, with the server's words.
-            Refused: any other status from 400, with the server's words.
+            Refused: any other status from 400, with the server's words; or the body is nothing that JSON can say.
         """
         import httpx
 
@@ -95,7 +95,7 @@ class Client:
                 method,
                 path,
                 params=given,
-                content=None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode(),
+                content=None if body is None else _encoded(body),
                 headers={} if body is None else {"content-type": "application/json"},
             )
         except httpx.HTTPError as error:
@@ -123,7 +123,14 @@ class Client:
 
 def ref(value: object) -> str:
     """An id or a name as one segment of a path."""
-    return quote(str(value), safe="")
+    return quote(str(value), safe="", errors="replace")
+
+
+def _encoded(body: object) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Refused(f"it cannot be sent as JSON: {error}", 422) from error
 
 
 def _problem(content: Any, answer: httpx.Response) -> str:

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, time
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -46,12 +47,27 @@ def load_definitions(source: str) -> list[dict[str, Any]]:
         return definitions_of(source)
     try:
         text = path.read_text(encoding="utf-8")
-        found: object = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        found: object = json.loads(text) if path.suffix == ".json" else _as_json(tomllib.loads(text))
     except OSError as error:
         raise ConfigurationError(f"cannot read {source}: {error.strerror or error}") from error
     except ValueError as error:
         raise ConfigurationError(f"{source} is not {path.suffix[1:].upper()}: {error}") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{source} is nested too deep") from error
     return _checked(found.get("jobs") if isinstance(found, dict) else found, source)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _as_json(value: object) -> object:
+    """`value` of a TOML file, with its dates and times as ISO 8601 writes them."""
+    match value:
+        case dict():
+            return {name: _as_json(each) for name, each in cast("dict[str, object]", value).items()}
+        case list():
+            return [_as_json(each) for each in cast("list[object]", value)]
+        case date() | time():
+            return value.isoformat()
+        case _:
+            return value
 
 
 def definitions_of(module: str) -> list[dict[str, Any]]:
