@@ -16,7 +16,7 @@ from leveret_core.messages.event_batch import EventBatch, read_events
 from leveret_core.store.attempts.ends import Ending, Settled, settle
 from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Connection, Database
-from leveret_dispatcher.ends import ingestor
+from leveret_dispatcher.ends import ingestor, quarantine
 from support.control import Control
 
 
@@ -205,7 +205,7 @@ async def test_a_batch_of_a_version_to_come_is_kept_whole_and_ends_nothing(contr
     body = batch(worker, end(answer), v=2)
     assert await control.ingest(body) == 1
     (kept,) = await dead(control)
-    assert (kept["kind"], kept["body"]) == ("version", body)
+    assert (kept["kind"], kept["body"], str(kept["worker_id"])) == ("version", body, worker)
     assert (await control.row(answer.occurrence))["state"] == "running"
 
 
@@ -239,6 +239,15 @@ async def test_a_message_of_too_many_events_is_kept_unread_and_hinders_no_other(
     assert (await control.row(other.occurrence))["state"] == "succeeded"
     (kept,) = await dead(control)
     assert (kept["kind"], kept["reason"]) == ("batch", "not a batch of events: more than 10000 events")
+    assert str(kept["worker_id"]) == worker
+
+
+async def test_of_those_whose_worker_is_not_known_no_more_are_kept_than_of_one(control: Control) -> None:
+    junk = [b"junk %d" % number for number in range(quarantine.MAX_OF_WORKER + 20)]
+    await control.ingest(*junk[:150])
+    await control.ingest(*junk[150:])
+
+    assert [row["body"] for row in await dead(control)] == junk[: quarantine.MAX_OF_WORKER]
 
 
 async def test_many_bad_ends_are_settled_together(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from leveret_core.messages import Answer
 from leveret_core.messages.codec import BadMessage
-from leveret_core.messages.event_batch import read_events
+from leveret_core.messages.event_batch import read_events, sender
 from leveret_core.store.commands.occurrences import trigger_job
 from leveret_core.store.database import Database
 from support.control import Control
@@ -138,7 +138,8 @@ def expected(bodies: list[bytes], name: str) -> set[tuple[bytes, uuid.UUID | Non
         try:
             batch = read_events(body)
         except BadMessage:
-            kept.add((body, None, None))
+            worker = sender(body)
+            kept.add((body, worker, name if str(worker) == ODD_ONE else None))
             continue
         kept |= {(bad.raw, batch.worker, name if str(batch.worker) == ODD_ONE or name == "w" else None) for bad in batch.bad}
     return kept

@@ -25,7 +25,7 @@ from leveret_core.messages import (
     Progress,
     encode,
 )
-from leveret_core.messages.event_batch import BadEvent, GoodEvent, UnknownVersion, as_bad, read_events
+from leveret_core.messages.event_batch import BadEvent, GoodEvent, UnknownVersion, as_bad, read_events, sender
 from leveret_core.policy import DEFAULT_SNOOZES
 from leveret_core.settings import Settings
 from leveret_core.store.attempts.ends import MAY_FAIL, Ending, Settled, Success, settle, succeed
@@ -94,10 +94,10 @@ class Ingestor:
                 large = len(message.body) > LARGE_MESSAGE
                 events = await asyncio.to_thread(read_events, message.body) if large else read_events(message.body)
             except UnknownVersion as error:
-                dead.append(DeadEvent("version", str(error), message.body))
+                dead.append(DeadEvent("version", str(error), message.body, sender(message.body)))
                 continue
             except BadMessage as error:
-                dead.append(DeadEvent("batch", f"not a batch of events: {error}", message.body))
+                dead.append(DeadEvent("batch", f"not a batch of events: {error}", message.body, sender(message.body)))
                 continue
             bad.extend((events.worker, one) for one in events.bad)
             for good in events.good:

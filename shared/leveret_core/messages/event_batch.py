@@ -94,6 +94,11 @@ def read_events(body: bytes) -> EventBatch:
     return batch
 
 
+def sender(body: bytes) -> uuid.UUID | None:
+    """The worker that a body names which is no batch, as far as it can be read."""
+    return _value(members(body).get("worker"), uuid.UUID)
+
+
 def read_event(raw: bytes) -> GoodEvent | BadEvent:
     """One event. Text that Postgres does not take is replaced; all else that is wrong makes it a bad one."""
     cleaned = clean_json(raw)
