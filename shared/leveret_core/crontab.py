@@ -9,6 +9,7 @@ from hashlib import blake2b
 from itertools import chain, count
 from typing import Any, TypedDict
 
+from .text import clean_text
 from .triggers import Cron, TriggerError, describe, encode, validate, zone
 
 SHELL_JOB_TYPE = "shell.run"
@@ -105,7 +106,7 @@ def parse_crontab(text: str, *, system: bool | None = None, timezone: str = "UTC
             if _LOOKS_LIKE_ENTRY.match(line):
                 reader.comments.clear()
             else:
-                reader.comments.append(line.lstrip("#").strip())
+                reader.comments.append(clean_text(line.lstrip("#").strip()))
         elif _CONTROL.search(line.replace("\t", " ")):
             message = "has control characters or is not UTF-8; it may not be what it looks like, write it anew"
             reader.problems.append(CrontabProblem(number, message))

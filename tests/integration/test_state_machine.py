@@ -1,7 +1,7 @@
 """Random lives of jobs, occurrences, workers and terms on a real Postgres, each step compared with a plain model.
 
 Time stands still until a rule moves it: the functions of Postgres's clock are shadowed in the test's own database.
-`LEVERET_EXHAUSTIVE=1` tries many more and longer lives.
+`LEVERET_EXHAUSTIVE=1` tries many more and longer lives: `LEVERET_LIVES` of `LEVERET_STEPS` steps, 1500 of 100 if these are not set.
 """
 
 from __future__ import annotations
@@ -684,7 +684,7 @@ def test_every_life_goes_as_the_model_says(world: World) -> None:
         type("Lives", (Lives,), {"world": world}),
         settings=settings(
             max_examples=int(os.environ.get("LEVERET_LIVES", "1500")) if EXHAUSTIVE else 15,
-            stateful_step_count=100 if EXHAUSTIVE else 40,
+            stateful_step_count=int(os.environ.get("LEVERET_STEPS", "100")) if EXHAUSTIVE else 40,
             deadline=None,
             print_blob=True,
             report_multiple_bugs=False,

@@ -101,6 +101,17 @@ def test_a_crontab_is_previewed_without_a_server(folder: Path) -> None:
     assert "tab:3: " in done.err
 
 
+def test_a_line_of_a_crontab_that_is_not_utf_8_is_left_out_and_named(folder: Path) -> None:
+    (folder / "tab").write_bytes(b"# caf\xe9\n@daily echo \xff\xfe\n# caf\xe9\n@daily echo fine\n")
+
+    done = command("jobs", "import", "crontab", "tab", "--check", "--json")
+
+    assert done.code == 1
+    (job,) = done.json()
+    assert (job["payload"]["command"], job["description"]) == ("echo fine", "caf\ufffd")
+    assert "tab:2: has control characters or is not UTF-8" in done.err
+
+
 def test_a_crontab_without_mistakes_is_imported_with_exit_code_0(folder: Path) -> None:
     (folder / "tab").write_text("# the mail\n@daily root /usr/bin/sendmail -q\n")
 

@@ -139,9 +139,10 @@ def _report(applied: list[Applied], as_json: bool) -> None:
 
 
 def _read(file: str) -> str:
+    # What is not UTF-8 stays to be told from what is: a command with another character in it would be another command.
     try:
         if file == "-":
-            return typer.get_binary_stream("stdin").read().decode("utf-8", "replace")
-        return Path(file).read_text(encoding="utf-8", errors="replace")
+            return typer.get_binary_stream("stdin").read().decode("utf-8", "surrogateescape")
+        return Path(file).read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise InvalidInput.at("", f"cannot read {file}: {error.strerror or error}") from error
