@@ -1,7 +1,7 @@
 """Random lives of jobs, occurrences, workers and terms on a real Postgres, each step compared with a plain model.
 
 Time stands still until a rule moves it: the functions of Postgres's clock are shadowed in the test's own database.
-`LEVERET_EXHAUSTIVE=1` tries many more and longer lives: `LEVERET_LIVES` of `LEVERET_STEPS` steps, 1500 of 100 if these are not set.
+`LEVERET_EXHAUSTIVE=1` tries many more and longer lives: 1500 of 100 steps, or `LEVERET_LIVES` of `LEVERET_STEPS` steps.
 """
 
 from __future__ import annotations
