@@ -157,6 +157,8 @@ async def test_a_worker_drained_from_the_command_line_finishes_what_it_runs_and_
             assert (await workers())[name]["state"] == "draining"
 
         await eventually(draining, timeout=20, interval=0.1)
+        # The server says so at once; the worker has to hear of it.
+        await eventually(lambda: "draining: 1 running" in drained.output(), timeout=20)
         later = (await http.post("/jobs/hold/trigger")).json()["id"]
         assert (await seen(later, "running"))["worker_name"] != name, "a draining worker takes nothing more"
         assert drained.returncode is None

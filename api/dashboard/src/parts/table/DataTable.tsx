@@ -74,7 +74,8 @@ export function DataTable<Row extends RowData>({
   });
   if (rows !== undefined && steady.rows.length === 0) return <>{empty}</>;
   return (
-    <div className="table-frame" data-outdated={outdated || undefined}>
+    // On its way from the rows to the button the pointer must not let go of them: the button would be gone.
+    <div className="table-frame" data-outdated={outdated || undefined} onPointerLeave={() => setHeld(false)}>
       {steady.heldBack > 0 && (
         <button type="button" className="table-held" onClick={() => setHeld(false)}>
           {count(steady.heldBack)} more since – show
@@ -112,10 +113,7 @@ export function DataTable<Row extends RowData>({
             </tr>
           ))}
         </thead>
-        <tbody
-          onPointerEnter={(event) => event.pointerType === "mouse" && setHeld(true)}
-          onPointerLeave={() => setHeld(false)}
-        >
+        <tbody onPointerEnter={(event) => event.pointerType === "mouse" && setHeld(true)}>
           {rows === undefined
             ? SKELETON.map((line) => (
                 <tr key={line} className="table-skeleton">
