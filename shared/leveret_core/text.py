@@ -44,7 +44,7 @@ def clean_json(raw: bytes) -> bytes:
 
 def json_problem(raw: bytes) -> str:
     """Why Postgres could not store `raw` (JSON), in words for its author; empty when it can."""
-    if raw.count(b"[") + raw.count(b"{") > DEPTH_LIMIT and _is_deeper(raw, DEPTH_LIMIT):
+    if nested_too_deep(raw):
         return f"is nested too deep; at most {DEPTH_LIMIT} levels are kept"
     if _SUSPECT_NUMBER.search(raw):
         for number in _NUMBER.finditer(_STRING.sub(b"", raw)):
@@ -54,11 +54,14 @@ def json_problem(raw: bytes) -> str:
     return ""
 
 
-def _is_deeper(raw: bytes, limit: int) -> bool:
+def nested_too_deep(raw: bytes) -> bool:
+    """Whether `raw` (JSON) has more than `DEPTH_LIMIT` levels of arrays and objects."""
+    if raw.count(b"[") + raw.count(b"{") <= DEPTH_LIMIT:
+        return False
     depth = 0
     for bracket in _BRACKET.finditer(_STRING.sub(b"", raw)):
         depth += 1 if bracket[0] in b"[{" else -1
-        if depth > limit:
+        if depth > DEPTH_LIMIT:
             return True
     return False
 

@@ -161,10 +161,17 @@ async def test_the_second_start_costs_little_more_than_to_import_the_libraries(d
     first.process.interrupt()
     assert await ended(first) == 0
 
-    second = dev("their_jobs")
-    await second.ready()
-    # In its own time on the processor, beside that of another process on this machine: how fast it is does not matter.
-    assert processor_time(second.process.pid) < 3 * await imported(LIBRARIES)
+    # In its own time on the processor, beside that of another process on this machine: how fast it is does not matter. What a
+    # neighbour costs both is not the same from one moment to the next: one of three starts has to show it.
+    for left in (2, 1, 0):
+        again = dev("their_jobs")
+        await again.ready()
+        took, allowed = processor_time(again.process.pid), 2.5 * await imported(LIBRARIES)
+        if took < allowed:
+            return
+        assert left, f"{took} s of the processor, more than {allowed}"
+        again.process.interrupt()
+        assert await ended(again) == 0
 
 
 def processor_time(pid: int) -> float:

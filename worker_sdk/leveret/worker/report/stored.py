@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 
-DEPTH_LIMIT = 200
-"""Levels of arrays and objects. What a server cannot read takes the whole batch of events with it."""
+from leveret_core.text import DEPTH_LIMIT, nested_too_deep
 
 
 def stored(value: object, what: str, limit: int) -> bytes:
@@ -26,19 +24,11 @@ def stored(value: object, what: str, limit: int) -> bytes:
         encoded = _encode(value)
     except (TypeError, ValueError, RecursionError, NotImplementedError) as error:
         raise TypeError(f"{what} cannot be stored as JSON: {error}") from error
-    if encoded.count(b"[") + encoded.count(b"{") > DEPTH_LIMIT and _depth(encoded) > DEPTH_LIMIT:
+    if nested_too_deep(encoded):
         raise ValueError(f"{what} is nested too deep; at most {DEPTH_LIMIT} levels are kept")
     if len(encoded) > limit:
         raise ValueError(f"{what} has {len(encoded)} bytes of JSON; at most {limit} are kept")
     return encoded
-
-
-def _depth(encoded: bytes) -> int:
-    deepest = depth = 0
-    for bracket in re.findall(rb"[\[\]{}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", encoded)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
 
 
 def _encode_foreign(value: Any) -> Any:
